@@ -1,0 +1,53 @@
+import type { CloudEvent, Draft, EventType } from '../event/event.ts';
+import type { ClockQuality } from '../platform/clock.ts';
+
+declare const positionBrand: unique symbol;
+/** The place of an event in the log: 1 for the first ever, then without holes. 0 is before all. */
+export type Position = number & { readonly [positionBrand]: true };
+
+/** An event in its place, with the clocks as they stood when it was recorded. */
+export type Entry<T extends EventType = EventType> = CloudEvent<T> & {
+  readonly position: Position;
+  /** The boot of the machine that recorded it; `monotonic` compares only within one boot. */
+  readonly boot: string;
+  /** Milliseconds since that boot began. */
+  readonly monotonic: number;
+  readonly clock: ClockQuality;
+};
+
+/** The one durable, ordered record of what happened. */
+export interface EventLog {
+  /**
+   * Resolves with the last position once all the events would survive power loss; together or not
+   * at all. Waits while there is no room. Never resolves once the log has failed.
+   */
+  append(drafts: readonly Draft[]): Promise<Position>;
+  /** Reads from just behind `after`. Any number of readers, each at its own pace. */
+  reader(after: Position): LogReader;
+  /** The oldest position still kept; `last + 1` when there is none. */
+  readonly first: Position;
+  /** The newest durable position. */
+  readonly last: Position;
+  /** Bytes on disk. */
+  readonly bytes: number;
+  /** Why events cannot be appended at the moment, if they cannot: a full disk, for instance. */
+  readonly blocked: string | undefined;
+  /** Resolves, with the reason, if the log can no longer be trusted with writes: the process must end. */
+  readonly failed: Promise<Error>;
+  /** Waits for what was appended, then closes the files. */
+  close(): Promise<void>;
+}
+
+export interface LogReader {
+  /** The last position handed out, or the `after` it began with. */
+  readonly position: Position;
+  /**
+   * From 1 to `limit` entries in order, durable ones only; waits when there are none yet. The first
+   * entry is the next position, unless retention has dropped that: then it is the oldest kept.
+   * Rejects with the signal's reason once that is aborted.
+   */
+  next(limit: number, signal: AbortSignal): Promise<readonly Entry[]>;
+  /** Whether `next` would wait. */
+  readonly caughtUp: boolean;
+  close(): void;
+}

@@ -1,0 +1,60 @@
+/**
+ * Every error an operator can meet: what happened and what to do about it. A code is never reused.
+ * `{detail}` is filled in where the error is made.
+ */
+export const errorTable = {
+  GW_CONFIG_INVALID: 'The configuration is not valid: {detail}',
+  GW_CONFIG_MISSING: 'There is no configuration file {detail}. Give its path with --config.',
+  GW_SECRET_MISSING: 'A secret could not be read: {detail}',
+  GW_DATA_UNREADABLE:
+    'The data folder {detail}. Give the user that runs Tidegate read and write access to it, or choose another with --data.',
+  GW_DATA_IN_USE:
+    'Another gateway is running on the data folder {detail}. Stop it first, or choose another folder with --data.',
+  GW_LOG_WRITE_FAILED:
+    'The event log could not be written: {detail}. What was acknowledged is safe. The gateway stops, because only reading the disk again can tell what it holds; check the disk and start again.',
+  GW_LOG_UNSUPPORTED:
+    'The event log was written by a newer Tidegate: {detail}. Install that version, or choose another folder with --data.',
+  GW_LISTEN_IN_USE:
+    'The address {detail} is in use. Stop the program that holds it, or set another port in the configuration.',
+  GW_LISTEN_FORBIDDEN:
+    'The address {detail} may not be used by this user. Choose a port above 1023, or grant CAP_NET_BIND_SERVICE.',
+  GW_LISTEN_FAILED: 'Cannot listen on {detail}.',
+  GW_SINK_UNAVAILABLE: '{detail}',
+} as const;
+
+export type ErrorCode = keyof typeof errorTable;
+
+/** An operating error: expected, explained, with a remedy. Everything else is a defect of ours. */
+export class GatewayError extends Error {
+  override readonly name = 'GatewayError';
+  readonly code: ErrorCode;
+  constructor(code: ErrorCode, detail: string, cause?: unknown) {
+    super(
+      errorTable[code].replace('{detail}', () => detail),
+      cause === undefined ? {} : { cause },
+    );
+    this.code = code;
+  }
+}
+
+/** Thrown by a connection that was told when to come back (Retry-After, RFC 9110 clause 10.2.3). */
+export class RetryLater extends Error {
+  override readonly name = 'RetryLater';
+  readonly afterMs: number;
+  constructor(message: string, afterMs: number) {
+    super(message);
+    this.afterMs = afterMs;
+  }
+}
+
+export function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  // A failed fetch hides what happened in its cause.
+  const cause = error.cause instanceof Error ? messageOf(error.cause) : undefined;
+  if (error instanceof AggregateError && error.message === '') {
+    return error.errors.map(messageOf).join('; ');
+  }
+  return cause !== undefined && !error.message.includes(cause)
+    ? `${error.message}: ${cause}`
+    : error.message;
+}
