@@ -1,4 +1,6 @@
+import type { z } from 'zod';
 import type { Value } from '../event/event.ts';
+import type { Kind } from '../kind/kind.ts';
 
 /** What a codec finds in a payload: a tree of values, not yet mapped to a device and fields. */
 export type Document = Value | null | readonly Document[] | { readonly [key: string]: Document };
@@ -16,3 +18,6 @@ export interface Codec {
 export class DecodeError extends Error {
   override readonly name = 'DecodeError';
 }
+
+/** One kind of codec; its options are what a mapping may say about it. */
+export type CodecKind = Kind<z.ZodObject, void, Codec>;

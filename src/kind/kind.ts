@@ -19,10 +19,12 @@ export type Secret = z.output<typeof secret>;
 /** A PEM text, the path of a PEM file, or a secret that holds one. */
 export const pem = secret;
 
+const durationProblem = 'must be a duration such as 500ms, 90s, 5m, 24h or 30d';
+
 /** Durations: `500ms 90s 5m 24h 30d`, in milliseconds. */
 export const duration = z
-  .string()
-  .regex(/^\d+(\.\d+)?(ms|s|m|h|d)$/, 'must be a duration such as 500ms, 90s, 5m, 24h or 30d')
+  .string(durationProblem)
+  .regex(/^\d+(\.\d+)?(ms|s|m|h|d)$/, durationProblem)
   .transform(durationMsOf);
 
 const durationUnits = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
@@ -31,14 +33,14 @@ function durationMsOf(text: string): number {
   return Number.parseFloat(text) * durationUnits[unit];
 }
 
+const sizeProblem = 'must be a size such as 65536, 64KiB, 16MiB or 1GiB';
+
 /** Sizes: `512 64KiB 16MiB 1GiB`, in bytes. */
 export const size = z
-  .union([z.number().int().nonnegative(), z.string()])
+  .union([z.number().int().nonnegative(), z.string()], sizeProblem)
   .refine(
     (value) => typeof value === 'number' || /^\d+(\.\d+)?\s*(B|KiB|MiB|GiB|kB|MB|GB)$/.test(value),
-    {
-      message: 'must be a size such as 65536, 64KiB, 16MiB or 1GiB',
-    },
+    sizeProblem,
   )
   .transform(sizeBytesOf);
 

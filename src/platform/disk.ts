@@ -12,6 +12,13 @@ export interface Disk {
   open(path: string): Promise<DiskFile>;
   /** The whole file, or undefined when there is none. */
   read(path: string): Promise<Uint8Array | undefined>;
+  /**
+   * A piece of a file that may still be growing, in another process even; fewer bytes than `length`
+   * only at its end, undefined when there is no such file.
+   */
+  readPart(path: string, offset: number, length: number): Promise<Uint8Array | undefined>;
+  /** Bytes in a file, or undefined when there is none. */
+  size(path: string): Promise<number | undefined>;
   /** Replaces a whole file. After power loss it holds the old bytes or the new, never a mixture. */
   replace(path: string, bytes: Uint8Array): Promise<void>;
   /** Gives a file another name, in a folder that is created when missing; durable when it resolves. */

@@ -20,6 +20,7 @@ export const errorTable = {
     'The address {detail} may not be used by this user. Choose a port above 1023, or grant CAP_NET_BIND_SERVICE.',
   GW_LISTEN_FAILED: 'Cannot listen on {detail}.',
   GW_SINK_UNAVAILABLE: '{detail}',
+  GW_SINK_REFUSED: 'The far side takes nothing at all: {detail}',
 } as const;
 
 export type ErrorCode = keyof typeof errorTable;

@@ -1,3 +1,9 @@
+import { fstatSync } from 'node:fs';
+import { pino } from 'pino';
+import { GatewayError } from './errors.ts';
+import { createRepeatLimit } from './log-repeats.ts';
+import { jsonFieldsOf, textLineOf } from './log-text.ts';
+
 /**
  * Words for people. `error`: data was lost or a person must act. `warn`: unexpected, recovered.
  * `info`: the life of parts. `debug`: never per event. Messages are constant; details are fields.
@@ -18,3 +24,105 @@ export const silentLogger: Logger = {
   info: nothing,
   debug: nothing,
 };
+
+export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
+export type LogLevel = (typeof logLevels)[number];
+export const logFormats = ['text', 'json'] as const;
+export type LogFormat = (typeof logFormats)[number];
+
+export interface LoggerOptions {
+  readonly level?: LogLevel;
+  readonly format?: LogFormat;
+  /** Where lines go, one call each; standard error when not given. */
+  readonly destination?: { write(line: string): unknown; readonly isTTY?: boolean };
+  /** Lines begin with a syslog priority (`<4>`) and, in text, carry no time: the journal has both. */
+  readonly journal?: boolean;
+  /** For this long an equal `warn` or `error` of the same part is counted instead of written. */
+  readonly repeatMs?: number;
+}
+
+const journalPriority = { error: '<3>', warn: '<4>', info: '<6>', debug: '<7>' } as const;
+
+/**
+ * A logger that never throws, never shows what is named like a secret, and writes an equal message
+ * of the same part at most once per `repeatMs` (10 s), with the number of those left out.
+ */
+export function createLogger(options: LoggerOptions = {}): Logger {
+  const { level = 'info', format = 'text', destination = process.stderr } = options;
+  const journal = options.journal ?? false;
+  const stacks = level === 'debug';
+  const colour = destination.isTTY === true && !journal && process.env.NO_COLOR === undefined;
+  let current: LogLevel = 'info';
+  const write = (line: string): void => {
+    const shown =
+      format === 'json'
+        ? line
+        : textLineOf(JSON.parse(line), { colour, time: !journal, lines: colour });
+    destination.write(journal ? journalPriority[current] + shown : shown);
+  };
+  const out = pino(
+    {
+      level,
+      base: null,
+      messageKey: 'message',
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    { write },
+  );
+  const print = (at: LogLevel, fields: LogFields, message: string): void => {
+    // What the log cannot say must not stop the gateway from doing it.
+    try {
+      current = at;
+      out[at](jsonFieldsOf(fields, stacks), message);
+    } catch {}
+  };
+  const limit = createRepeatLimit(print, options.repeatMs ?? 10_000);
+  const at = (wanted: LogLevel) =>
+    out.isLevelEnabled(wanted)
+      ? (fields: LogFields, message: string) => limit(wanted, fields, message)
+      : nothing;
+  return { error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') };
+}
+
+/**
+ * The logger of the process, on standard error: `TIDEGATE_LOG_LEVEL` and `TIDEGATE_LOG_FORMAT`
+ * choose, and the journal's conventions are kept when standard error leads there. Throws
+ * `GW_CONFIG_INVALID` for a level or format that does not exist.
+ */
+export function createProcessLogger(environment = process.env): Logger {
+  process.stderr.on('error', nothing);
+  return createLogger({
+    level: oneOf('TIDEGATE_LOG_LEVEL', logLevels, environment) ?? 'info',
+    format: oneOf('TIDEGATE_LOG_FORMAT', logFormats, environment) ?? 'text',
+    journal: leadsToJournal(2, environment),
+  });
+}
+
+function oneOf<T extends string>(
+  name: string,
+  allowed: readonly T[],
+  environment: NodeJS.ProcessEnv,
+): T | undefined {
+  const value = environment[name];
+  if (value === undefined || value === '') return undefined;
+  const found = allowed.find((each) => each === value.toLowerCase());
+  if (found !== undefined) return found;
+  throw new GatewayError(
+    'GW_CONFIG_INVALID',
+    `${name}: must be one of ${allowed.join(', ')}, not ${JSON.stringify(value)}.`,
+  );
+}
+
+/** Whether the file descriptor is the stream that systemd connected to the journal. */
+export function leadsToJournal(descriptor: number, environment = process.env): boolean {
+  const stream = environment.JOURNAL_STREAM;
+  if (stream === undefined) return false;
+  // Inherited by everything the service starts, even where standard error leads elsewhere.
+  try {
+    const { dev, ino } = fstatSync(descriptor);
+    return stream === `${dev}:${ino}`;
+  } catch {
+    return false;
+  }
+}

@@ -19,6 +19,16 @@ export function createMetrics() {
       'Messages that no ingest mapping wanted.',
       'source',
     ),
+    empty: counter(
+      'tidegate_messages_empty_total',
+      'Messages without a payload, by which a retained one is cleared.',
+      'source',
+    ),
+    refusedTimes: counter(
+      'tidegate_device_times_refused_total',
+      'Readings whose device named a time that cannot be; the time of arrival stands.',
+      'source',
+    ),
     duplicates: counter('tidegate_duplicates_total', 'Messages dropped as repeats.', 'source'),
     appended: counter('tidegate_events_appended_total', 'Events recorded in the log.', 'type'),
     logBytes: gauge('tidegate_log_bytes', 'Bytes the log holds on disk.'),
@@ -56,6 +66,11 @@ export function createMetrics() {
     brokerRefused: counter(
       'tidegate_broker_refused_total',
       'Connections and packets the broker refused.',
+      'reason',
+    ),
+    brokerDropped: counter(
+      'tidegate_broker_dropped_total',
+      'Messages that a local subscriber did not get.',
       'reason',
     ),
   };

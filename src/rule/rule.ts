@@ -1,4 +1,6 @@
+import type { z } from 'zod';
 import type { AlertState, CloudEvent, Severity, Value } from '../event/event.ts';
+import type { Kind } from '../kind/kind.ts';
 
 /** What a rule has to say about a device. */
 export interface Verdict {
@@ -42,3 +44,10 @@ export interface Rule {
 }
 
 export const noVerdicts: readonly Verdict[] = Object.freeze([]);
+
+/** One kind of rule; the name is the operator's, from the configuration. */
+export type RuleKind<O extends z.ZodObject = z.ZodObject> = Kind<
+  O,
+  { readonly name: string },
+  Rule
+>;

@@ -1,0 +1,147 @@
+import type { Clock } from '../platform/clock.ts';
+import type { Bounds } from './bounds.ts';
+
+/** How often a client that was too fast is looked at again. */
+const paceMs = 20;
+
+/** What one client has waiting, and how fast it may go on. */
+export interface Account {
+  messages: number;
+  bytes: number;
+  tokens: number;
+  refilledAt: number;
+  /** Called when reading may go on. */
+  readonly resume: () => void;
+}
+
+/**
+ * Bounds what waits to be durable, of one client and of all together, and how fast one client may
+ * publish. Nothing is dropped for it: whoever is over a limit is not read from.
+ */
+export class Gate {
+  #messages = 0;
+  #bytes = 0;
+  #closed = false;
+  #pacing = false;
+  readonly #stalled = new Set<Account>();
+  readonly #bounds: Bounds;
+  readonly #rate: number;
+  readonly #clock: Clock;
+  readonly #signal: AbortSignal;
+  readonly #routing: { readonly busy: boolean };
+
+  constructor(parts: {
+    readonly bounds: Bounds;
+    readonly messagesPerSecond: number;
+    readonly clock: Clock;
+    /** Aborted when nobody needs to be let in any more. */
+    readonly signal: AbortSignal;
+    readonly routing: { readonly busy: boolean };
+  }) {
+    this.#bounds = parts.bounds;
+    this.#rate = parts.messagesPerSecond;
+    this.#clock = parts.clock;
+    this.#signal = parts.signal;
+    this.#routing = parts.routing;
+  }
+
+  open(resume: () => void): Account {
+    const refilledAt = this.#clock.monotonic();
+    return { messages: 0, bytes: 0, tokens: Math.max(1, this.#rate), refilledAt, resume };
+  }
+
+  /** What the client still had waiting no longer counts. */
+  forget(account: Account): void {
+    this.#messages -= account.messages;
+    this.#bytes -= account.bytes;
+    account.messages = 0;
+    account.bytes = 0;
+    this.#stalled.delete(account);
+  }
+
+  /** How many messages the client may hand in now. */
+  allowance(account: Account): number {
+    const { totalMessages, totalBytes, clientMessages, clientBytes } = this.#bounds;
+    if (this.#closed || this.#routing.busy) return 0;
+    if (this.#messages >= totalMessages || this.#bytes >= totalBytes) return 0;
+    if (account.messages >= clientMessages || account.bytes >= clientBytes) return 0;
+    const room = clientMessages - account.messages;
+    if (this.#rate === 0) return room;
+    this.#refill(account);
+    return Math.min(room, Math.floor(account.tokens));
+  }
+
+  /** So many messages have passed. */
+  spend(account: Account, messages: number): void {
+    account.tokens -= messages;
+  }
+
+  enter(account: Account, bytes: number): void {
+    account.messages += 1;
+    account.bytes += bytes;
+    this.#messages += 1;
+    this.#bytes += bytes;
+  }
+
+  leave(account: Account, bytes: number): void {
+    account.messages -= 1;
+    account.bytes -= bytes;
+    this.#messages -= 1;
+    this.#bytes -= bytes;
+  }
+
+  /** The client is not read from until its `resume` is called. */
+  stall(account: Account): void {
+    this.#stalled.add(account);
+    if (!this.#pacing) void this.#pace();
+  }
+
+  /** Calls `resume` for whoever has room again. */
+  reopen(): void {
+    if (this.#stalled.size === 0 || this.#closed) return;
+    const { totalMessages, totalBytes } = this.#bounds;
+    // Only at half, so that nobody starts and stops for every single message.
+    if (this.#messages > totalMessages / 2 || this.#bytes > totalBytes / 2) return;
+    for (const account of this.#stalled) {
+      if (this.#hasRoom(account)) {
+        this.#stalled.delete(account);
+        account.resume();
+      }
+    }
+  }
+
+  /** From now on nobody hands in anything. */
+  close(): void {
+    this.#closed = true;
+    this.#stalled.clear();
+  }
+
+  #hasRoom(account: Account): boolean {
+    const { clientMessages, clientBytes } = this.#bounds;
+    if (account.messages > clientMessages / 2 || account.bytes > clientBytes / 2) return false;
+    if (this.#rate === 0) return true;
+    this.#refill(account);
+    return account.tokens >= Math.max(1, Math.min(this.#rate, clientMessages) / 100);
+  }
+
+  #refill(account: Account): void {
+    const now = this.#clock.monotonic();
+    const earned = ((now - account.refilledAt) * this.#rate) / 1000;
+    account.tokens = Math.min(Math.max(1, this.#rate), account.tokens + earned);
+    account.refilledAt = now;
+  }
+
+  /** Time and deliveries give room without anybody saying so. */
+  async #pace(): Promise<void> {
+    this.#pacing = true;
+    try {
+      while (this.#stalled.size > 0) {
+        await this.#clock.sleep(paceMs, this.#signal);
+        if (!this.#routing.busy) this.reopen();
+      }
+    } catch {
+      // Only the signal ends it.
+    }
+    this.#pacing = false;
+  }
+}

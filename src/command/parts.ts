@@ -1,0 +1,70 @@
+import type { Config, SinkConfig } from '../config/config.ts';
+import { createFilter, type Select, selectedTypes } from '../event/filter.ts';
+import type { SinkUse } from '../gateway.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { Logger } from '../platform/logger.ts';
+import type { Random } from '../platform/random.ts';
+import type { Secrets } from '../platform/secrets.ts';
+import { ruleKinds } from '../rule/index.ts';
+import type { Rule, RuleKind } from '../rule/rule.ts';
+import { type SinkKind, sinkKinds } from '../sink/index.ts';
+import type { Sink } from '../sink/sink.ts';
+
+/** What the configured parts are made with. */
+export interface Doors {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly secrets: Secrets;
+  readonly version: string;
+}
+
+/** The rules of the configuration, in its order. */
+export function createRules(config: Config): Rule[] {
+  return Object.entries(config.rules).map(([name, { kind, ...options }]) =>
+    (ruleKinds[kind] as RuleKind).create(options, { name }),
+  );
+}
+
+/** One sink of the configuration: connects to nothing yet. */
+export function createSink(name: string, config: Config, doors: Doors): Sink {
+  const { kind, select, batch, retry, expire, from, ...options } = config.sinks[name]!;
+  return (sinkKinds[kind] as SinkKind).create(options as never, {
+    ...doors,
+    name,
+    gateway: config.gateway.id,
+  });
+}
+
+/** The sinks of the configuration, in its order, and how each is to be used. */
+export function createSinkUses(config: Config, doors: Doors): SinkUse[] {
+  return Object.entries(config.sinks).map(([name, options]) =>
+    sinkUseOf(createSink(name, config, doors), options as SinkConfig),
+  );
+}
+
+function sinkUseOf(sink: Sink, options: SinkConfig): SinkUse {
+  const type = options.select?.type ?? [...sink.types];
+  const select = { ...withoutUndefined(options.select ?? {}), type } as Select;
+  const types = new Set(selectedTypes(type));
+  const accepts = createFilter(select);
+  const kindBatch = (sinkKinds[options.kind] as SinkKind).batch;
+  return {
+    sink,
+    accepts,
+    lanes: {
+      alerts: [...types].some((type) => type !== 'reading'),
+      readings: types.has('reading'),
+    },
+    batch: { ...kindBatch, ...withoutUndefined(options.batch) },
+    retry: options.retry,
+    from: options.from,
+    ...(options.expire === undefined ? {} : { expireMs: options.expire }),
+  };
+}
+
+function withoutUndefined<T extends object>(value: T): Partial<T> {
+  return Object.fromEntries(
+    Object.entries(value).filter(([, each]) => each !== undefined),
+  ) as Partial<T>;
+}

@@ -1,0 +1,214 @@
+import type { Admin } from '../admin/server.ts';
+import { openAdmin } from '../admin/server.ts';
+import type { Config } from '../config/config.ts';
+import { loadConfig } from '../config/load.ts';
+import { type Gateway, startGateway } from '../gateway.ts';
+import type { Clock } from '../platform/clock.ts';
+import { GatewayError, messageOf } from '../platform/errors.ts';
+import { createFileDisk } from '../platform/file-disk.ts';
+import { lockFolder } from '../platform/lock.ts';
+import { createProcessLogger, type Logger } from '../platform/logger.ts';
+import { createMetrics, type Metrics } from '../platform/metrics.ts';
+import { systemRandom } from '../platform/random.ts';
+import { openSecrets } from '../platform/secrets.ts';
+import { createSystemClock } from '../platform/system-clock.ts';
+import { createServiceManager, type ServiceManager } from '../platform/systemd.ts';
+import { type BrokerSource, createBrokerSource } from '../source/mqtt-broker.ts';
+import { type Command, type Context, configOption, dataOption, exitStatus } from './command.ts';
+import { createDisplay, type Display } from './display.ts';
+import { createRules, createSinkUses } from './parts.ts';
+import { version } from './version.ts';
+
+/** How long a stop waits for sinks to take what is still coming. */
+const stopGraceMs = 1_000;
+const heartbeatMs = 10_000;
+
+export const run: Command = {
+  name: 'run',
+  summary: 'Run the gateway.',
+  usage: '[--config FILE] [--data DIR] [--display]',
+  options: {
+    config: configOption,
+    data: dataOption,
+    display: { description: 'Show what arrives on standard output, for people who watch.' },
+  },
+  async run(context) {
+    const loaded = await loadConfig({
+      environment: context.environment,
+      cwd: context.cwd,
+      ...(context.options.config === undefined ? {} : { path: context.options.config }),
+      ...(context.options.data === undefined ? {} : { dataDir: context.options.data }),
+    });
+    const logger = createProcessLogger();
+    const lock = await lockFolder(loaded.config.data.dir);
+    try {
+      return await runUntilTold(loaded.config, loaded.folder, logger, context);
+    } finally {
+      await lock.release();
+    }
+  },
+};
+
+interface Running {
+  readonly gateway: Gateway;
+  readonly broker: BrokerSource;
+  readonly admin: Admin;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+async function runUntilTold(
+  config: Config,
+  folder: string,
+  logger: Logger,
+  context: Context,
+): Promise<number> {
+  const manager = createServiceManager({ logger });
+  const running = await open(config, folder, logger, manager);
+  const { gateway, admin } = running;
+  const told = new Promise<undefined>((resolve) => {
+    context.signal.addEventListener('abort', () => resolve(undefined), { once: true });
+    if (context.signal.aborted) resolve(undefined);
+  });
+  const opened = await Promise.race([gateway.opened.then(() => true), gateway.failed, told]);
+  const show = context.options.display === undefined ? undefined : startDisplay(running, config);
+  let failure = opened instanceof Error ? opened : undefined;
+  if (opened === true) {
+    void manager.notify('READY=1', `STATUS=${running.broker.addresses.length} listeners open`);
+    logger.info(
+      {
+        version,
+        broker: running.broker.addresses.map(({ host, port }) => `${host}:${port}`).join(' '),
+        admin: `${admin.address.host}:${admin.address.port}`,
+        data: config.data.dir,
+      },
+      'Started.',
+    );
+    failure = await Promise.race([gateway.failed, told]);
+  }
+  void manager.notify('STOPPING=1');
+  if (failure !== undefined) {
+    logger.error({ error: messageOf(failure) }, 'The gateway cannot go on.');
+    // What the disk holds is unknown: nothing more is written, and starting finds out.
+    if (failure instanceof GatewayError && failure.code === 'GW_LOG_WRITE_FAILED') {
+      return exitStatus.failed;
+    }
+  }
+  await admin.close();
+  await gateway.stop(failure === undefined ? stopGraceMs : 0);
+  await show?.(await countsOf(running.metrics));
+  return failure === undefined ? exitStatus.done : exitStatus.failed;
+}
+
+/** Everything that runs, made from the configuration. */
+async function open(
+  config: Config,
+  folder: string,
+  logger: Logger,
+  manager: ServiceManager,
+): Promise<Running> {
+  const metrics = createMetrics();
+  const clock = createSystemClock();
+  const secrets = openSecrets(folder);
+  const doors = { clock, random: systemRandom, logger, metrics, secrets, version };
+  const broker = createBrokerSource(config.broker, { ...doors, gateway: config.gateway.id });
+  const since = new Date(clock.now()).toISOString();
+  let ready = false;
+  let gateway: Gateway | undefined;
+  const admin = await openAdmin({
+    listen: config.admin.listen,
+    metrics,
+    logger,
+    health: () => (gateway === undefined ? 'The gateway is starting.' : gateway.log.blocked),
+    ready: () => ready,
+    status: () => ({ gateway: config.gateway.id, version, since, lag: gateway?.lag() ?? {} }),
+    observe: async () => await gateway?.observe(),
+  });
+  try {
+    gateway = await startGateway({
+      ...doors,
+      id: config.gateway.id,
+      disk: createFileDisk(config.data.dir),
+      log: {
+        maxBytes: config.log.maxBytes,
+        maxAgeMs: config.log.maxAge,
+        whenFull: config.log.whenFull,
+        commitDelayMs: config.log.commitDelayMs,
+      },
+      mappings: config.ingest,
+      sources: [broker],
+      rules: createRules(config),
+      sinks: createSinkUses(config, doors),
+      publish: (topic, payload, how) => {
+        broker.publish(topic, payload, how).catch((error: unknown) => {
+          logger.warn({ topic, error: messageOf(error) }, 'Could not publish on the own broker.');
+        });
+      },
+      status: { gateway: config.gateway.id, version, since },
+      heartbeatMs,
+      onBeat: () => void manager.notify('WATCHDOG=1'),
+    });
+  } catch (error) {
+    await admin.close();
+    throw error;
+  }
+  void gateway.opened.then(() => {
+    ready = true;
+  });
+  return { gateway, broker, admin, metrics, clock, logger };
+}
+
+/** Shows what is recorded from now on; the function that is returned says the last words. */
+function startDisplay({ gateway, broker, admin, clock, logger }: Running, config: Config) {
+  const { stdout } = process;
+  const display = createDisplay({
+    out: {
+      write: (text) => stdout.write(text),
+      isTerminal: stdout.isTTY === true,
+      get columns() {
+        return stdout.columns;
+      },
+    },
+    clock,
+    waiting: gateway.lag,
+  });
+  const ended = new AbortController();
+  const reader = gateway.log.reader(gateway.log.last);
+  const watch = async (): Promise<void> => {
+    for (;;) display.events(await reader.next(1_000, ended.signal));
+  };
+  watch().catch((error: unknown) => {
+    if (!ended.signal.aborted) logger.warn({ error: messageOf(error) }, 'The display has ended.');
+  });
+  display.started({
+    addresses: broker.addresses.map(
+      ({ host, port, tls }) => `${tls ? 'mqtts' : 'mqtt'}://${host}:${port}`,
+    ),
+    admin: `http://${admin.address.host}:${admin.address.port}`,
+    dataDir: config.data.dir,
+  });
+  return (counts: Parameters<Display['stopped']>[0]): void => {
+    ended.abort(new Error('The gateway stops.'));
+    reader.close();
+    display.stopped(counts);
+  };
+}
+
+async function countsOf(metrics: Metrics): Promise<Parameters<Display['stopped']>[0]> {
+  const sum = async (metric: { get(): Promise<{ values: readonly Value[] }> }): Promise<number> => {
+    const { values } = await metric.get();
+    return values
+      .filter(({ labels }) => labels.type !== 'heartbeat')
+      .reduce((total, { value }) => total + value, 0);
+  };
+  return {
+    received: await sum(metrics.received),
+    stored: await sum(metrics.appended),
+    delivered: await sum(metrics.delivered),
+  };
+}
+interface Value {
+  readonly value: number;
+  readonly labels: Partial<Record<string, string | number>>;
+}

@@ -1,0 +1,227 @@
+import { z } from 'zod';
+import { brokerOptions } from '../broker/options.ts';
+import { defaultIngestMappings, ingestMappingOptions } from '../codec/mapping-options.ts';
+import { duration, size } from '../kind/kind.ts';
+import { selectSchema } from '../kind/select.ts';
+import { ruleKinds } from '../rule/index.ts';
+import { sinkKinds } from '../sink/index.ts';
+
+/** Names that operators give: they become names of readers, files, topics and metrics. */
+const name = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be a name of up to 64 letters, digits, - and _');
+
+const gateway = z.strictObject({
+  id: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,64}$/, 'must be up to 64 letters, digits, -, . and _')
+    .optional()
+    .describe('Names this gateway in every event. Default: the name of the host.'),
+});
+
+const data = z.strictObject({
+  dir: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('The folder of everything that must last. Default: $STATE_DIRECTORY, else ./data.'),
+});
+
+const log = z.strictObject({
+  maxBytes: size
+    .refine((bytes) => bytes >= 16 * 2 ** 20, 'must be at least 16MiB')
+    .prefault('1GiB')
+    .describe('What the event log may take on the disk.'),
+  maxAge: duration.prefault('30d').describe('How long delivered events are kept for replay.'),
+  whenFull: z
+    .enum(['dropOldest', 'refuseNew'])
+    .default('dropOldest')
+    .describe(
+      'At maxBytes, with events that no sink has taken yet: dropOldest gives up the oldest and says so in a gap event; refuseNew acknowledges nothing more, so that devices keep their data.',
+    ),
+  commitDelayMs: z
+    .int()
+    .min(0)
+    .max(10_000)
+    .default(0)
+    .describe(
+      'How long a write may wait for others, in milliseconds. Spares an SD card; devices wait longer for their acknowledgement.',
+    ),
+});
+
+interface BatchLimits {
+  readonly events: number;
+  readonly bytes: number;
+  readonly delayMs: number;
+}
+
+/** How much is sent at once; what suits the kind of sink is the default. */
+const batchOf = ({ events, bytes, delayMs }: BatchLimits) =>
+  z.strictObject({
+    events: z.int().min(1).max(100_000).default(events).describe('At most so many events.'),
+    bytes: size
+      .refine((value) => value >= 1_024 && value <= 64 * 2 ** 20, 'must be from 1KiB to 64MiB')
+      .prefault(bytes)
+      .describe('At most about so many bytes.'),
+    delayMs: z
+      .int()
+      .min(0)
+      .max(3_600_000)
+      .default(delayMs)
+      .describe('How long to wait for a batch to fill, in milliseconds.'),
+  });
+
+const retry = z
+  .strictObject({
+    minMs: z.int().min(10).default(500).describe('The first wait after a failure, at most.'),
+    maxMs: z
+      .int()
+      .min(10)
+      .max(86_400_000)
+      .default(60_000)
+      .describe('Each failure in a row doubles the wait, up to this.'),
+  })
+  .refine(({ minMs, maxMs }) => minMs <= maxMs, {
+    message: 'must be at least minMs',
+    path: ['maxMs'],
+  });
+
+/** What every sink takes beside the options of its kind. */
+const sinkUse = {
+  select: selectSchema
+    .optional()
+    .describe('Only these events. Default: what the kind of sink is made for.'),
+  retry: retry.prefault({}).describe('Waits between failures, in milliseconds; tried for ever.'),
+  expire: duration
+    .optional()
+    .describe('An event older than this is no longer worth sending: counted, never silent.'),
+  from: z
+    .enum(['oldest', 'newest'])
+    .default('oldest')
+    .describe('Where a sink that is new begins: with all that is kept, or with what comes.'),
+};
+
+type SinkKinds = typeof sinkKinds;
+type RuleKinds = typeof ruleKinds;
+interface AnyKind {
+  readonly options: z.ZodObject;
+  readonly batch?: BatchLimits;
+}
+type Uses<Kinds extends Record<string, AnyKind>, More> = {
+  [K in keyof Kinds]: z.output<Kinds[K]['options']> & { readonly kind: K } & More;
+}[keyof Kinds];
+
+const sinkUseObject = z.strictObject(sinkUse);
+/** A sink as configured: the options of its kind, and what every sink takes. */
+export type SinkConfig = Uses<
+  SinkKinds,
+  z.output<typeof sinkUseObject> & { readonly batch: BatchLimits }
+>;
+export type RuleConfig = Uses<RuleKinds, unknown>;
+
+/** One of several kinds, told apart by `kind`; each takes what is common to all, too. */
+function oneOfKinds<Output>(
+  kinds: Readonly<Record<string, AnyKind>>,
+  common: z.ZodRawShape,
+): z.ZodType<Output> {
+  const branches = Object.entries(kinds).map(([kind, { options, batch }]) =>
+    // With `safeExtend` the kind's own checks of the whole stay.
+    options.safeExtend({
+      kind: z.literal(kind),
+      ...common,
+      ...(batch === undefined
+        ? {}
+        : { batch: batchOf(batch).prefault({}).describe('How much is sent at once.') }),
+    }),
+  );
+  const union = z.discriminatedUnion('kind', branches as unknown as [z.ZodObject, z.ZodObject]);
+  return union as unknown as z.ZodType<Output>;
+}
+
+/** Strict everywhere: an unknown key is an error, so that a misspelt option is never ignored. */
+export const configSchema = z.strictObject({
+  gateway: gateway.prefault({}).describe('This gateway.'),
+  data: data.prefault({}).describe('Where data is kept.'),
+  log: log.prefault({}).describe('The event log.'),
+  broker: brokerOptions.prefault({}).describe('The embedded MQTT broker.'),
+  ingest: z
+    .array(ingestMappingOptions)
+    .optional()
+    .describe(
+      'How a message becomes readings; the first match wins. Default: sensors/{device}/{measurement}, zigbee2mqtt/{device}, {device}/{measurement}, {device}, and any deeper topic.',
+    ),
+  sources: z
+    .record(
+      name,
+      z.never({ error: 'messages come from the broker only, in this version. Delete it.' }),
+    )
+    .prefault({})
+    .describe('Where messages come from beside the broker: nowhere yet.'),
+  rules: z
+    .record(name, oneOfKinds<RuleConfig>(ruleKinds, {}))
+    .prefault({})
+    .describe('What raises alerts.'),
+  sinks: z
+    .record(name, oneOfKinds<SinkConfig>(sinkKinds, sinkUse))
+    .prefault({})
+    .describe('Where events go beside the log.'),
+  admin: z
+    .strictObject({
+      listen: z
+        .string()
+        .regex(/^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):\d{1,5}$/, {
+          abort: true,
+          error: 'must be an address such as 127.0.0.1:8080 or [::1]:8080',
+        })
+        .refine((text) => portOf(text) <= 65_535, 'must have a port from 0 to 65535')
+        .prefault('127.0.0.1:8080')
+        .transform(addressOf)
+        .describe('Address of health, metrics and status; port 0 takes any free one.'),
+    })
+    .prefault({})
+    .describe('The HTTP interface for operators.'),
+});
+
+function portOf(address: string): number {
+  return Number(address.slice(address.lastIndexOf(':') + 1));
+}
+
+function addressOf(address: string): { readonly host: string; readonly port: number } {
+  const host = address.slice(0, address.lastIndexOf(':'));
+  return { host: host.replace(/^\[(.*)\]$/, '$1'), port: portOf(address) };
+}
+
+type Parsed = z.output<typeof configSchema>;
+
+/** The whole configuration, checked, with every default filled in. Deeply frozen. */
+export type Config = Readonly<
+  Omit<Parsed, 'gateway' | 'data' | 'ingest'> & {
+    gateway: { readonly id: string };
+    /** An absolute path. */
+    data: { readonly dir: string };
+    ingest: readonly z.output<typeof ingestMappingOptions>[];
+  }
+>;
+
+/** Fills in the defaults that depend on the machine, and freezes. */
+export function completeConfig(
+  parsed: Parsed,
+  machine: { readonly hostName: string; readonly dataDir: string },
+): Config {
+  return deepFreeze({
+    ...parsed,
+    gateway: { id: parsed.gateway.id ?? gatewayIdOf(machine.hostName) },
+    data: { dir: machine.dataDir },
+    ingest: parsed.ingest ?? [...defaultIngestMappings],
+  }) as Config;
+}
+
+function gatewayIdOf(hostName: string): string {
+  return hostName.replace(/[^A-Za-z0-9._-]+/g, '-').slice(0, 64) || 'tidegate';
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
+  for (const each of Object.values(value)) deepFreeze(each);
+  return Object.freeze(value);
+}

@@ -1,0 +1,145 @@
+import { DecodeError, type Document } from '../codec/codec.ts';
+import { type IngestMapping, payloadPrefix } from '../codec/mapping-options.ts';
+import { type Path, parsePath, valueAt } from '../codec/path.ts';
+import type { Value } from '../event/event.ts';
+import { parseTemplate } from '../kind/template.ts';
+
+export type Fields = Readonly<Record<string, Value>>;
+
+/** Values in one reading. */
+const leavesMax = 256;
+/** Characters in the name of a field, a device, a measurement, and in a tag. */
+export const nameMax = 256;
+
+/** What a mapping takes from a document as fields, in the order of the mapping or the document. */
+export interface FieldReader {
+  /**
+   * `timeIsField` keeps the time of the payload, which is otherwise no field. Throws `DecodeError`
+   * when there is no value at all, or beyond the limits.
+   */
+  read(document: Document, timeIsField: boolean): Fields;
+}
+
+export function createFieldReader(mapping: IngestMapping): FieldReader {
+  const { fields } = mapping;
+  return fields === undefined ? readerOfLeaves(mapping) : readerOfPaths(mapping, fields);
+}
+
+/** Members to be passed over, by name; null where a way ends. */
+type Skip = Map<string, Skip | null>;
+
+function readerOfLeaves(mapping: IngestMapping): FieldReader {
+  const used = pathsUsed(mapping);
+  const timePath = mapping.time === undefined ? [] : [parsePath(mapping.time.path)];
+  const skip = skipOf([...used, ...timePath]);
+  const skipButTime = skipOf(used);
+  return {
+    read(document, timeIsField) {
+      const passed = timeIsField ? skipButTime : skip;
+      // Most documents are their own fields.
+      if (passed === undefined && isFlat(document)) return document;
+      const target = createTarget();
+      collect(target, '', document, passed);
+      return target.done();
+    },
+  };
+}
+
+function readerOfPaths(
+  mapping: IngestMapping,
+  fields: Readonly<Record<string, string>>,
+): FieldReader {
+  const wanted = Object.entries(fields).map(([name, path]) => ({ name, path: parsePath(path) }));
+  const timePath = mapping.time === undefined ? undefined : parsePath(mapping.time.path);
+  return {
+    read(document, timeIsField) {
+      const target = createTarget();
+      for (const { name, path } of wanted) {
+        const value = valueAt(document, path);
+        if (value !== undefined) collect(target, name, value, undefined);
+      }
+      if (timeIsField)
+        collect(target, timePath!.join('_'), valueAt(document, timePath!)!, undefined);
+      return target.done();
+    },
+  };
+}
+
+/** Where the device, the measurement and the tags are taken from the payload. */
+function pathsUsed(mapping: IngestMapping): Path[] {
+  const templates = [mapping.device, mapping.measurement, ...Object.values(mapping.tags)];
+  return templates
+    .flatMap((template) => (template === undefined ? [] : parseTemplate(template).names))
+    .filter((name) => name.startsWith(payloadPrefix))
+    .map((name) => parsePath(name.slice(payloadPrefix.length)));
+}
+
+function skipOf(paths: readonly Path[]): Skip | undefined {
+  const skip: Skip = new Map();
+  for (const path of paths) {
+    let node: Skip | null = skip;
+    for (const name of path.slice(0, -1)) {
+      const below: Skip | null = node.get(name) ?? (node.has(name) ? null : new Map());
+      node.set(name, below);
+      node = below;
+      if (node === null) break;
+    }
+    const last = path.at(-1);
+    if (node !== null && last !== undefined) node.set(last, null);
+  }
+  return skip.size === 0 ? undefined : skip;
+}
+
+function isFlat(document: Document): document is Fields {
+  if (typeof document !== 'object' || document === null || Array.isArray(document)) return false;
+  let count = 0;
+  for (const name in document) {
+    if (typeof (document as Fields)[name] === 'object') return false;
+    if (name.length > nameMax || name === '' || name === '__proto__') return false;
+    if (++count > leavesMax) return false;
+  }
+  return count > 0;
+}
+
+function createTarget() {
+  const fields: Record<string, Value> = {};
+  let count = 0;
+  return {
+    put(name: string, value: Value): void {
+      if (name.length > nameMax) {
+        throw new DecodeError(`A field's name has more than ${nameMax} characters.`);
+      }
+      // Assigning it would mean the prototype; no sensor is called so.
+      if (name === '__proto__') return;
+      if (++count > leavesMax) {
+        throw new DecodeError(`More than ${leavesMax} values in one reading.`);
+      }
+      fields[name] = value;
+    },
+    done(): Fields {
+      if (count > 0) return fields;
+      throw new DecodeError('No number, boolean or text where the mapping looks for fields.');
+    },
+  };
+}
+
+/** Puts a leaf under its name, and every leaf of an object or array under its name and the way to it. */
+function collect(
+  target: ReturnType<typeof createTarget>,
+  name: string,
+  node: Document,
+  skip: Skip | undefined,
+): void {
+  if (node === null) return;
+  if (typeof node !== 'object') {
+    target.put(name === '' ? 'value' : name, node);
+    return;
+  }
+  // An array with no name of its own is one without a name for its values.
+  const prefix = name === '' ? (Array.isArray(node) ? 'value_' : '') : `${name}_`;
+  for (const key in node) {
+    const below = skip?.get(key);
+    if (below === null) continue;
+    collect(target, prefix + key, (node as Record<string, Document>)[key]!, below);
+  }
+}

@@ -1,0 +1,37 @@
+import type { EventLog } from '../log/log.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { Logger } from '../platform/logger.ts';
+import type { Metrics } from '../platform/metrics.ts';
+import type { Hole } from './follow.ts';
+
+/** Says by name what a reader will never see: in the log, in the metrics and in words. */
+export async function recordGap(
+  hole: Hole,
+  parts: {
+    readonly reader: string;
+    readonly gateway: string;
+    readonly log: EventLog;
+    readonly clock: Clock;
+    readonly logger: Logger;
+    readonly metrics: Metrics;
+  },
+): Promise<void> {
+  const { from, to, before } = hole;
+  const reason = 'no longer in the log: removed to keep within log.maxBytes, or damaged on disk';
+  parts.metrics.dropped.inc({ reader: parts.reader, reason: 'gap' }, to - from + 1);
+  parts.logger.error(
+    { reader: parts.reader, from, to, events: to - from + 1 },
+    'Events were lost to a reader.',
+  );
+  await parts.log.append([
+    {
+      type: 'gap',
+      source: `/gateways/${parts.gateway}/readers/${parts.reader}`,
+      subject: parts.reader,
+      time: parts.clock.now(),
+      // Made from what stands behind the hole, so that saying it again after a crash is a repeat.
+      id: `gap.${parts.reader}.${before.id}`,
+      data: { reader: parts.reader, from, to, reason },
+    },
+  ]);
+}

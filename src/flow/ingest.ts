@@ -1,0 +1,193 @@
+import { isUtf8 } from 'node:buffer';
+import { DecodeError } from '../codec/codec.ts';
+import type { IngestMapping } from '../codec/mapping-options.ts';
+import { beginningOf } from '../codec/utf8.ts';
+import type { Draft, EventData } from '../event/event.ts';
+import { toLosslessJson } from '../event/lossless-json.ts';
+import type { EventLog } from '../log/log.ts';
+import type { Clock } from '../platform/clock.ts';
+import { messageOf } from '../platform/errors.ts';
+import type { Logger } from '../platform/logger.ts';
+import type { Metrics } from '../platform/metrics.ts';
+import type { Ingest, Message } from '../source/source.ts';
+import type { DuplicateWindow } from './duplicates.ts';
+import { createMapper, type Route } from './mapping.ts';
+
+export interface IngestParts {
+  readonly gateway: string;
+  /** The name of the source: events come from `/gateways/<gateway>/<source>`. */
+  readonly source: string;
+  readonly mappings: readonly IngestMapping[];
+  readonly log: EventLog;
+  /** Without it, repeats are recorded as they come. */
+  readonly duplicates?: DuplicateWindow;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+/** A larger message is kept as one that cannot be read. */
+const payloadBytesMax = 256 * 1_024;
+/** Of a message that cannot be read, this much is kept. */
+const keptBytesMax = 64 * 1_024;
+/** Drafts in one append; the log takes an append whole, so a few must not wait for very many. */
+const draftsMax = 500;
+/** Topics that nobody wants are named in the gateway's own log up to this many. */
+const namedTopicsMax = 1_000;
+const keptTopicLength = 1_024;
+
+/**
+ * Messages to events, and into the log. Resolves when all of it is durable: readings, and what
+ * cannot be read as `undecodable` events, since sending it again would not help. Counted only:
+ * repeats, topics that no mapping wants, and empty messages, by which MQTT clears a retained one.
+ */
+export function createIngest(parts: IngestParts): Ingest {
+  const { metrics, log } = parts;
+  const labels = { source: parts.source };
+  const source = `/gateways/${parts.gateway}/${parts.source}`;
+  const repeats = createRepeats(parts.duplicates);
+  const reportUnmatched = createUnmatchedReport(parts);
+  const routeOf = createMapper(parts.mappings, {
+    source,
+    clock: parts.clock,
+    onRefusedTime: () => metrics.refusedTimes.inc(labels),
+  });
+
+  return async (messages) => {
+    metrics.received.inc(labels, messages.length);
+    const drafts: Draft[] = [];
+    for (const message of messages) {
+      if (message.payload.byteLength === 0) {
+        metrics.empty.inc(labels);
+        continue;
+      }
+      const route = routeOf(message.topic);
+      if (route === undefined) {
+        metrics.unmatched.inc(labels);
+        reportUnmatched(message.topic);
+      } else {
+        addDrafts(drafts, message, route, source);
+      }
+    }
+    const fresh = repeats === undefined ? undefined : repeats.without(drafts);
+    if (repeats === undefined || fresh === undefined) {
+      if (drafts.length > 0) await append(drafts, log);
+      return;
+    }
+    const { drafts: news, repeated, waitFor } = fresh;
+    if (repeated > 0) metrics.duplicates.inc(labels, repeated);
+    if (news.length > 0) waitFor.push(repeats.track(news, append(news, log)));
+    await Promise.all(waitFor);
+  };
+}
+
+function addDrafts(drafts: Draft[], message: Message, route: Route, source: string): void {
+  if (message.payload.byteLength > payloadBytesMax) {
+    const size = `The message has ${message.payload.byteLength} bytes; ${payloadBytesMax} are read.`;
+    drafts.push(undecodable(message, route, source, size));
+    return;
+  }
+  try {
+    const { drafts: readings, problem } = route.readingsOf(
+      route.codec.decode(message.payload),
+      message,
+    );
+    for (const reading of readings) drafts.push(reading);
+    if (problem !== undefined) drafts.push(undecodable(message, route, source, problem));
+  } catch (error) {
+    const reason = error instanceof DecodeError ? error.message : `Defect: ${messageOf(error)}`;
+    drafts.push(undecodable(message, route, source, reason));
+  }
+}
+
+function undecodable(message: Message, route: Route, source: string, reason: string): Draft {
+  const { payload, topic } = message;
+  const kept = beginningOf(payload, keptBytesMax);
+  const isText = isUtf8(kept);
+  const bytes = Buffer.from(kept.buffer, kept.byteOffset, kept.byteLength);
+  const cut = ` The first ${kept.byteLength} of ${payload.byteLength} bytes are kept.`;
+  const data: EventData['undecodable'] = {
+    topic: topic.slice(0, keptTopicLength),
+    codec: route.codec.name,
+    reason: kept.byteLength < payload.byteLength ? reason + cut : reason,
+    encoding: isText ? 'utf8' : 'base64',
+    payload: bytes.toString(isText ? 'utf8' : 'base64'),
+  };
+  const subject = route.subject.slice(0, keptTopicLength);
+  return { type: 'undecodable', source, subject, time: message.receivedAt, data };
+}
+
+/** Resolves when all is durable. What the log finds too large together is appended in parts. */
+async function append(drafts: readonly Draft[], log: EventLog): Promise<void> {
+  if (drafts.length > draftsMax) return await appendParts(drafts, draftsMax, log);
+  try {
+    await log.append(drafts);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    if (drafts.length > 1) await appendParts(drafts, Math.ceil(drafts.length / 2), log);
+    else await log.append([tooLarge(drafts[0]!, error)]);
+  }
+}
+
+async function appendParts(drafts: readonly Draft[], size: number, log: EventLog): Promise<void> {
+  const appends: Promise<void>[] = [];
+  for (let from = 0; from < drafts.length; from += size) {
+    appends.push(append(drafts.slice(from, from + size), log));
+  }
+  await Promise.all(appends);
+}
+
+/** The last resort, so that one message never keeps the others from being acknowledged. */
+function tooLarge({ source, subject, time, data }: Draft, error: Error): Draft {
+  const payload = toLosslessJson(data).slice(0, keptBytesMax);
+  const reason = `Too large for the log: ${error.message}. The beginning of what was read is kept.`;
+  const kept = { topic: '', codec: 'json', reason, encoding: 'utf8', payload } as const;
+  return { type: 'undecodable', source, subject, time, data: kept };
+}
+
+/** Repeats of what is durable, and of what is on its way to become so. */
+function createRepeats(window: DuplicateWindow | undefined) {
+  if (window === undefined) return undefined;
+  const underWay = new Map<string, Promise<unknown>>();
+  return {
+    /** Undefined when no draft has an identity: then there is nothing to tell apart. */
+    without(drafts: readonly Draft[]) {
+      if (drafts.every((draft) => draft.id === undefined)) return undefined;
+      const waitFor: Promise<unknown>[] = [];
+      const here = new Set<string>();
+      const news = drafts.filter(({ id }) => {
+        if (id === undefined) return true;
+        const pending = underWay.get(id);
+        if (pending !== undefined && !waitFor.includes(pending)) waitFor.push(pending);
+        if (pending !== undefined || here.has(id) || window.has(id)) return false;
+        here.add(id);
+        return true;
+      });
+      return { drafts: news, repeated: drafts.length - news.length, waitFor };
+    },
+    /** Once they are durable they are remembered; if they fail, a repeat is welcome. */
+    async track(drafts: readonly Draft[], appended: Promise<unknown>): Promise<void> {
+      for (const { id } of drafts) if (id !== undefined) underWay.set(id, appended);
+      try {
+        await appended;
+        for (const { id } of drafts) if (id !== undefined) window.remember(id);
+      } finally {
+        for (const { id } of drafts) if (id !== undefined) underWay.delete(id);
+      }
+    },
+  };
+}
+
+/** One line for each topic: the first to be seen, the others for those who look closer. */
+function createUnmatchedReport({ logger, source }: IngestParts): (topic: string) => void {
+  const named = new Set<string>();
+  return (topic) => {
+    if (named.size >= namedTopicsMax) return;
+    const short = topic.slice(0, keptTopicLength);
+    if (named.has(short)) return;
+    named.add(short);
+    const line = 'No ingest mapping wants this topic; its messages are only counted.';
+    if (named.size === 1) logger.info({ source, topic: short }, line);
+    else logger.debug({ source, topic: short }, line);
+  };
+}

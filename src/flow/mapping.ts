@@ -1,0 +1,302 @@
+import { type Codec, DecodeError, type Document } from '../codec/codec.ts';
+import { codecKinds } from '../codec/index.ts';
+import { type IngestMapping, payloadPrefix, propertyPrefix } from '../codec/mapping-options.ts';
+import { type Path, parsePath, valueAt } from '../codec/path.ts';
+import { type TimeUnit, timestampMsOf } from '../codec/timestamp.ts';
+import type { Draft } from '../event/event.ts';
+import { hashIdOf } from '../event/hash-id.ts';
+import { parseTopicPattern, type TopicPattern } from '../event/topic.ts';
+import { parseTemplate } from '../kind/template.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { Message } from '../source/source.ts';
+import { createFieldReader, type FieldReader, nameMax } from './fields.ts';
+
+/** What the messages of one topic mean. */
+export interface Route {
+  readonly codec: Codec;
+  /** Whom a message is about that cannot be read: the device, where the topic alone names it. */
+  readonly subject: string;
+  /**
+   * The readings in a document, one for each element of an array of objects. What fits no reading
+   * is left out, and `problem` says why of the first of it.
+   */
+  readingsOf(document: Document, message: Message): Readings;
+}
+
+export interface Readings {
+  readonly drafts: readonly Draft<'reading'>[];
+  readonly problem?: string;
+}
+
+export interface MapperParts {
+  /** The `source` of the events. */
+  readonly source: string;
+  readonly clock: Clock;
+  /** A device named a time that cannot be; its reading stands at the time of arrival. */
+  readonly onRefusedTime: () => void;
+}
+
+/** Topics remembered, so that the patterns need not be tried again. */
+const topicsMax = 10_000;
+/** A longer topic is not worth the memory. */
+const topicLengthMax = 512;
+const readingsMax = 10_000;
+
+/**
+ * Finds what a topic means by the first mapping that matches it; undefined where none does, and
+ * under `tidegate/`, where the gateway itself speaks.
+ */
+export function createMapper(
+  mappings: readonly IngestMapping[],
+  parts: MapperParts,
+): (topic: string) => Route | undefined {
+  const compiled = mappings.map(compile);
+  const routes = new Map<string, Route | undefined>();
+  const find = (topic: string): Route | undefined => {
+    if (topic.startsWith('tidegate/')) return undefined;
+    for (const mapping of compiled) {
+      const captured = mapping.pattern.match(topic);
+      if (captured !== undefined) return createRoute(mapping, topic, captured, parts);
+    }
+    return undefined;
+  };
+  return (topic) => {
+    const known = routes.get(topic);
+    if (known !== undefined || routes.has(topic)) return known;
+    const route = find(topic);
+    if (topic.length <= topicLengthMax) {
+      if (routes.size >= topicsMax) routes.delete(routes.keys().next().value!);
+      routes.set(topic, route);
+    }
+    return route;
+  };
+}
+
+interface CompiledMapping {
+  readonly pattern: TopicPattern;
+  readonly codec: Codec;
+  readonly device: string;
+  readonly measurement: string;
+  readonly tags: readonly (readonly [name: string, template: string])[];
+  readonly time: { readonly path: Path; readonly unit: TimeUnit } | undefined;
+  readonly fields: FieldReader;
+  readonly identity: readonly (Path | { readonly property: string })[];
+  /** Whether an element of an array can be told from the others by what it holds. */
+  readonly elementsDiffer: boolean;
+}
+
+function compile(mapping: IngestMapping): CompiledMapping {
+  const pattern = parseTopicPattern(mapping.topic);
+  const { time } = mapping;
+  const identity = mapping.identity.map((text) =>
+    text.startsWith(propertyPrefix)
+      ? { property: text.slice(propertyPrefix.length) }
+      : parsePath(text),
+  );
+  return {
+    pattern,
+    codec: codecKinds[mapping.codec].create(),
+    device: mapping.device ?? '{device}',
+    measurement: mapping.measurement ?? defaultMeasurement(pattern),
+    tags: Object.entries(mapping.tags),
+    time: time === undefined ? undefined : { path: parsePath(time.path), unit: time.unit },
+    fields: createFieldReader(mapping),
+    identity,
+    elementsDiffer: identity.some((each) => Array.isArray(each)),
+  };
+}
+
+function defaultMeasurement(pattern: TopicPattern): string {
+  if (pattern.captures.includes('measurement')) return '{measurement}';
+  return pattern.lastWord ?? 'reading';
+}
+
+/** A text, or how to read it from a document, where it may be missing. */
+type Source = string | ((document: Document) => string | undefined);
+
+function createRoute(
+  mapping: CompiledMapping,
+  topic: string,
+  captured: readonly string[],
+  parts: MapperParts,
+): Route {
+  const levels = new Map(mapping.pattern.captures.map((name, index) => [name, captured[index]!]));
+  const slash = topic.lastIndexOf('/');
+  levels.set('topic', topic);
+  levels.set('parent', slash > 0 ? topic.slice(0, slash) : topic);
+  levels.set('last', topic.slice(slash + 1));
+
+  const device = sourceOf(mapping.device, levels);
+  const measurement = sourceOf(mapping.measurement, levels);
+  const tagsOf = tagReader(mapping.tags, levels);
+  const nameOf = (source: Source, document: Document): string | undefined =>
+    typeof source === 'string' ? source : source(document);
+
+  const readingOf = (document: Document, message: Message, index: number): Draft<'reading'> => {
+    const subject = nameOf(device, document);
+    if (subject === undefined || subject === '') {
+      throw new DecodeError(`The device cannot be told: nothing stands for ${mapping.device}.`);
+    }
+    const name = nameOf(measurement, document) || 'reading';
+    checkLength('A device', subject);
+    checkLength('A measurement', name);
+    const claimed = mapping.time === undefined ? undefined : timeIn(document, mapping.time);
+    const time = claimed === undefined ? message.receivedAt : believable(claimed, message, parts);
+    const fields = mapping.fields.read(document, claimed !== undefined && time !== claimed);
+    const draft: Draft<'reading'> = {
+      type: 'reading',
+      source: parts.source,
+      subject,
+      time,
+      data: { measurement: name, tags: tagsOf(document), fields },
+    };
+    if (mapping.identity.length === 0) return draft;
+    const id = identityOf(draft, mapping, document, message, index);
+    return id === undefined ? draft : { ...draft, id };
+  };
+  return {
+    codec: mapping.codec,
+    subject: typeof device === 'string' && device !== '' ? device : topic,
+    readingsOf(document, message) {
+      if (!isList(document)) return { drafts: [readingOf(document, message, 0)] };
+      if (document.length > readingsMax) {
+        throw new DecodeError(`More than ${readingsMax} readings in one message.`);
+      }
+      return eachOf(document, (element, index) => readingOf(element, message, index));
+    },
+  };
+}
+
+/** An array of objects is several readings; any other array is one with several values. */
+function isList(document: Document): document is readonly Document[] {
+  return (
+    Array.isArray(document) &&
+    document.length > 0 &&
+    document.every((each) => typeof each === 'object' && each !== null && !Array.isArray(each))
+  );
+}
+
+function eachOf(
+  elements: readonly Document[],
+  readingOf: (element: Document, index: number) => Draft<'reading'>,
+): Readings {
+  const drafts: Draft<'reading'>[] = [];
+  let problem: string | undefined;
+  elements.forEach((element, index) => {
+    try {
+      drafts.push(readingOf(element, index));
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error;
+      problem ??= `Reading ${index + 1} of ${elements.length}: ${error.message}`;
+    }
+  });
+  return problem === undefined ? { drafts } : { drafts, problem };
+}
+
+function sourceOf(text: string, levels: ReadonlyMap<string, string>): Source {
+  const template = parseTemplate(text);
+  const paths = new Map(
+    template.names
+      .filter((name) => name.startsWith(payloadPrefix))
+      .map((name) => [name, parsePath(name.slice(payloadPrefix.length))]),
+  );
+  if (paths.size === 0) return template.fill((name) => levels.get(name));
+  return (document) => {
+    let complete = true;
+    const filled = template.fill((name) => {
+      const path = paths.get(name);
+      if (path === undefined) return levels.get(name);
+      const value = valueAt(document, path);
+      const missing = value === undefined || typeof value === 'object';
+      if (missing) complete = false;
+      return missing ? '' : `${value}`;
+    });
+    return complete ? filled : undefined;
+  };
+}
+
+function tagReader(
+  tags: CompiledMapping['tags'],
+  levels: ReadonlyMap<string, string>,
+): (document: Document) => Readonly<Record<string, string>> {
+  const sources = tags.map(([name, text]) => [name, sourceOf(text, levels)] as const);
+  const read = (document: Document): Readonly<Record<string, string>> => {
+    const values: Record<string, string> = {};
+    for (const [name, source] of sources) {
+      const value = typeof source === 'string' ? source : source(document);
+      if (value === undefined || value === '') continue;
+      checkLength('A tag', value);
+      values[name] = value;
+    }
+    return values;
+  };
+  if (sources.some(([, source]) => typeof source !== 'string')) return read;
+  // The same object for every reading of a topic: nobody may change it.
+  let shared: Readonly<Record<string, string>> | undefined;
+  return () => {
+    shared ??= Object.freeze(read(null));
+    return shared;
+  };
+}
+
+function checkLength(what: string, text: string): void {
+  if (text.length > nameMax) throw new DecodeError(`${what} has more than ${nameMax} characters.`);
+}
+
+/** NaN for a claim that is no time; undefined where there is none. */
+function timeIn(
+  document: Document,
+  { path, unit }: { readonly path: Path; readonly unit: TimeUnit },
+): number | undefined {
+  const claim = valueAt(document, path);
+  return claim === undefined || claim === null ? undefined : timestampMsOf(claim, unit);
+}
+
+const year2000 = Date.UTC(2000, 0, 1);
+const year2025 = Date.UTC(2025, 0, 1);
+const year2100 = Date.UTC(2100, 0, 1);
+const dayMs = 86_400_000;
+
+/**
+ * The time a device claims, or else the time of arrival. Without a set clock it says a time of the
+ * last century, and what lies ahead of a clock that is set must be wrong too.
+ */
+function believable(claimed: number, message: Message, parts: MapperParts): number {
+  const { receivedAt } = message;
+  if (claimed >= year2000 && claimed <= receivedAt + dayMs) return claimed;
+  const isAhead = claimed > receivedAt && claimed < year2100;
+  // The gateway may be the one that is wrong: this program is younger than 2025.
+  const mayBeBehind = receivedAt < year2025 || parts.clock.quality() === 'unsynchronised';
+  if (isAhead && mayBeBehind) return claimed;
+  parts.onRefusedTime();
+  return receivedAt;
+}
+
+/** Undefined unless the message has all of it: what cannot be told apart is never dropped. */
+function identityOf(
+  draft: Draft<'reading'>,
+  mapping: CompiledMapping,
+  document: Document,
+  message: Message,
+  index: number,
+): string | undefined {
+  const parts: (string | number | bigint | boolean)[] = [
+    draft.source,
+    draft.subject,
+    draft.data.measurement,
+  ];
+  for (const each of mapping.identity) {
+    const value = 'property' in each ? propertyOf(message, each.property) : valueAt(document, each);
+    if (value === undefined || value === null || typeof value === 'object') return undefined;
+    parts.push(value);
+  }
+  if (!mapping.elementsDiffer) parts.push(index);
+  return hashIdOf(parts);
+}
+
+function propertyOf(message: Message, name: string): string | undefined {
+  const { properties } = message;
+  if (properties === undefined || !Object.hasOwn(properties, name)) return undefined;
+  const value = properties[name]!;
+  return typeof value === 'string' ? value : value.join('\n');
+}

@@ -1,0 +1,307 @@
+/**
+ * The wiring: parts in, running gateway out.
+ *
+ *   start   log (recover, sync) → cursors → rules, projections, sinks → sources
+ *   stop    sources → readers finish what they can within the grace → cursors → log
+ *
+ * Being killed at any point must come to the same as being stopped.
+ */
+import type { IngestMapping } from './codec/mapping-options.ts';
+import { createAnnouncer, type Publish } from './flow/announce.ts';
+import { beat } from './flow/beat.ts';
+import { type DeliverParts, deliver, type Lane } from './flow/deliver.ts';
+import { createDuplicateWindow, type DuplicateWindow } from './flow/duplicates.ts';
+import { evaluate } from './flow/evaluate.ts';
+import { recordGap } from './flow/gap.ts';
+import { createIngest } from './flow/ingest.ts';
+import { project } from './flow/project.ts';
+import { type Retry, supervise } from './flow/supervise.ts';
+import type { Cursor, CursorStore } from './log/cursor.ts';
+import { openCursorStore } from './log/cursor-store.ts';
+import type { Entry, EventLog, Position } from './log/log.ts';
+import { type LogOptions, openEventLog } from './log/segment-log.ts';
+import type { Clock } from './platform/clock.ts';
+import type { Disk } from './platform/disk.ts';
+import { GatewayError, messageOf } from './platform/errors.ts';
+import type { Logger } from './platform/logger.ts';
+import type { Metrics } from './platform/metrics.ts';
+import type { Random } from './platform/random.ts';
+import type { Rule } from './rule/rule.ts';
+import type { Sink } from './sink/sink.ts';
+import type { Source } from './source/source.ts';
+
+/** A sink as the operator wants it used. */
+export interface SinkUse {
+  readonly sink: Sink;
+  readonly accepts: (entry: Entry) => boolean;
+  /** Which of its two lanes can have anything to carry; both unless said. */
+  readonly lanes?: { readonly alerts: boolean; readonly readings: boolean };
+  readonly batch: Lane['batch'];
+  readonly retry: Retry;
+  readonly expireMs?: number;
+  /** Where a sink that is new begins. */
+  readonly from: 'oldest' | 'newest';
+}
+
+export interface GatewayParts {
+  readonly id: string;
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly log: LogOptions;
+  readonly mappings: readonly IngestMapping[];
+  readonly sources: readonly Source[];
+  readonly rules: readonly Rule[];
+  readonly sinks: readonly SinkUse[];
+  /** How alerts and the gateway's status reach local subscribers. */
+  readonly publish: Publish;
+  /** `tidegate/status`, without the lag. */
+  readonly status: Readonly<Record<string, unknown>>;
+  readonly heartbeatMs: number;
+  /** Called when the log has proved to be alive; feeds the watchdog. */
+  readonly onBeat: () => void;
+}
+
+export interface Gateway {
+  readonly log: EventLog;
+  /** Resolves once messages can arrive at every source. */
+  readonly opened: Promise<void>;
+  /** Resolves with the reason when the gateway cannot go on; it must then be ended. */
+  readonly failed: Promise<Error>;
+  /** Events each reader is behind, by its name. */
+  lag(): Readonly<Record<string, number>>;
+  /** Brings the gauges up to date. */
+  observe(): Promise<void>;
+  /** Resolves when all is closed. What readers had not done within the grace waits on disk. */
+  stop(graceMs: number): Promise<void>;
+}
+
+const sourceRetry: Retry = { minMs: 500, maxMs: 60_000 };
+const stopPollMs = 10;
+
+export async function startGateway(parts: GatewayParts): Promise<Gateway> {
+  const { clock, logger, metrics } = parts;
+  const cursors = await openCursorStore(parts);
+  let cursorsAreOpen = false;
+  const log = await openEventLog(
+    {
+      ...parts,
+      // Until every reader has its place, none may be taken to have passed anything.
+      readers: () => (cursorsAreOpen ? cursors.all : [{ name: 'start', saved: 0 as Position }]),
+    },
+    parts.log,
+  );
+  const readers = new AbortController();
+  const sources = new AbortController();
+  let fail!: (error: Error) => void;
+  const failed = new Promise<Error>((resolve) => {
+    fail = resolve;
+  });
+  void log.failed.then(fail);
+
+  const reading = startReaders(parts, log, cursors, readers.signal, fail);
+  cursorsAreOpen = true;
+  // Where a new reader begins must not move on with a crash. A full disk saves it later.
+  await cursors.save().catch(() => {});
+  const duplicates = await rememberIdentities(parts.mappings, log, readers.signal);
+  const listening = startSources(parts, log, duplicates, sources.signal, fail);
+
+  const observe = async (): Promise<void> => {
+    for (const { name, position } of cursors.all) {
+      metrics.lagEvents.set({ reader: name }, log.last - position);
+      const ageMs = position < log.last ? await ageMsBehind(position, log, clock) : 0;
+      metrics.lagSeconds.set({ reader: name }, ageMs / 1_000);
+    }
+  };
+  return {
+    log,
+    opened: listening.opened,
+    failed,
+    lag: reading.lag,
+    observe,
+    async stop(graceMs) {
+      sources.abort(new Error('The gateway stops.'));
+      await listening.ended;
+      const deadline = clock.monotonic() + graceMs;
+      while (!reading.caughtUp() && clock.monotonic() < deadline) await clock.sleep(stopPollMs);
+      readers.abort(new Error('The gateway stops.'));
+      await reading.ended;
+      await cursors.close();
+      await log.close();
+      logger.info({ position: log.last }, 'Stopped.');
+    },
+  };
+}
+
+function startReaders(
+  parts: GatewayParts,
+  log: EventLog,
+  cursors: CursorStore,
+  signal: AbortSignal,
+  fail: (error: Error) => void,
+) {
+  const deliverParts: DeliverParts = { ...parts, gateway: parts.id, log };
+  const open = (name: string, from: 'oldest' | 'newest'): Cursor => {
+    const cursor = cursors.open(name, () =>
+      from === 'oldest' ? ((log.first - 1) as Position) : log.last,
+    );
+    if (cursor.position > log.last) {
+      // The log was replaced by an older one: what the reader has done with is not in question,
+      // but events to come take positions that it believes to have passed.
+      parts.logger.error(
+        { reader: name, position: cursor.position, last: log.last },
+        'A reader was ahead of the log, which is older than it was; the reader goes on from its end.',
+      );
+      cursor.begin();
+      cursor.commit(log.last);
+    }
+    return cursor;
+  };
+  const lanes = parts.sinks.flatMap((use) => lanesOf(use, open));
+  const ruleCursor = open('rules', 'oldest');
+  const announcements = open('alerts', 'oldest');
+
+  const announcer = createAnnouncer(parts.publish, parts.metrics);
+  announcer.restore(announcements.state);
+  const lag = (): Record<string, number> =>
+    Object.fromEntries([...cursors.all].map(({ name, position }) => [name, log.last - position]));
+  const onBeat = (): void => {
+    const status = { ...parts.status, state: 'online', lag: lag() };
+    parts.publish('tidegate/status', JSON.stringify(status), { retain: true, qos: 0 });
+    parts.onBeat();
+  };
+  onBeat();
+
+  const watch = async (task: Promise<unknown>): Promise<void> => {
+    try {
+      await task;
+    } catch (error) {
+      if (!signal.aborted) fail(error instanceof Error ? error : new Error(messageOf(error)));
+    }
+  };
+  const common = { ...deliverParts, heartbeatMs: parts.heartbeatMs };
+  const tasks = [
+    ...lanes.map((lane) => watch(deliver(lane, deliverParts, signal))),
+    watch(evaluate(parts.rules, ruleCursor, common, signal)),
+    watch(
+      project(
+        announcer,
+        announcements,
+        { ...common, onHole: (hole) => recordGap(hole, { ...common, reader: 'alerts' }) },
+        signal,
+      ),
+    ),
+    watch(beat({ ...common, everyMs: parts.heartbeatMs, lag, onBeat }, signal)),
+  ];
+  return {
+    lag,
+    caughtUp: () => [...cursors.all].every(({ position }) => position >= log.last),
+    ended: Promise.all(tasks),
+  };
+}
+
+/** One lane for readings and one for everything else, as far as the sink wants them. */
+function lanesOf(use: SinkUse, open: (name: string, from: SinkUse['from']) => Cursor): Lane[] {
+  const { sink, accepts, batch, retry, expireMs } = use;
+  const lane = (name: string, of: (entry: Entry) => boolean): Lane => ({
+    sink,
+    cursor: open(`${sink.name}/${name}`, use.from),
+    accepts: of,
+    batch,
+    retry,
+    ...(expireMs === undefined ? {} : { expireMs }),
+  });
+  const lanes: Lane[] = [];
+  if (use.lanes?.alerts !== false) {
+    lanes.push(lane('alerts', (entry) => entry.type !== 'reading' && accepts(entry)));
+  }
+  if (use.lanes?.readings !== false) {
+    lanes.push(lane('readings', (entry) => entry.type === 'reading' && accepts(entry)));
+  }
+  return lanes;
+}
+
+async function ageMsBehind(position: Position, log: EventLog, clock: Clock): Promise<number> {
+  const reader = log.reader(position);
+  try {
+    const [oldest] = await reader.next(1, never);
+    return Math.max(0, clock.now() - oldest!.recordedTime);
+  } finally {
+    reader.close();
+  }
+}
+/** Nothing to abort: what is asked for is already in the log. */
+const never = new AbortController().signal;
+
+/** The ids of messages that devices may repeat, read back from the log. */
+async function rememberIdentities(
+  mappings: readonly IngestMapping[],
+  log: EventLog,
+  signal: AbortSignal,
+): Promise<DuplicateWindow | undefined> {
+  if (mappings.every((mapping) => mapping.identity.length === 0)) return undefined;
+  const window = createDuplicateWindow(duplicateWindowIds);
+  const { first, last } = log;
+  const reader = log.reader(Math.max(first - 1, last - duplicateWindowIds) as Position);
+  try {
+    while (reader.position < last) {
+      for (const entry of await reader.next(1_000, signal)) {
+        if (entry.type === 'reading') window.remember(entry.id);
+      }
+    }
+  } finally {
+    reader.close();
+  }
+  return window;
+}
+const duplicateWindowIds = 100_000;
+
+function startSources(
+  parts: GatewayParts,
+  log: EventLog,
+  duplicates: DuplicateWindow | undefined,
+  signal: AbortSignal,
+  fail: (error: Error) => void,
+) {
+  const opened: Promise<void>[] = [];
+  const ended = parts.sources.map(async (source) => {
+    let open!: () => void;
+    opened.push(
+      new Promise((resolve) => {
+        open = resolve;
+      }),
+    );
+    const ingest = createIngest({
+      ...parts,
+      gateway: parts.id,
+      source: source.name,
+      log,
+      ...(duplicates === undefined ? {} : { duplicates }),
+    });
+    await supervise(
+      async (healthy) => {
+        await source.run(ingest, signal, () => {
+          healthy();
+          open();
+        });
+      },
+      {
+        retry: sourceRetry,
+        clock: parts.clock,
+        random: parts.random,
+        signal,
+        isFinal: (error) => error instanceof GatewayError,
+        onFailure: (error, waitMs) =>
+          parts.logger.error(
+            { source: source.name, error: messageOf(error), waitMs },
+            'A source failed; it will be opened again.',
+          ),
+      },
+    ).catch((error: unknown) => {
+      fail(error instanceof Error ? error : new Error(messageOf(error)));
+    });
+  });
+  return { opened: Promise.all(opened).then(() => {}), ended: Promise.all(ended) };
+}

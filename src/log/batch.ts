@@ -1,0 +1,240 @@
+import { crc32 } from 'node:zlib';
+import type { Draft } from '../event/event.ts';
+import type { Clock } from '../platform/clock.ts';
+import { entryOf, Ids, type Stamp } from './entry.ts';
+import { EventEncoder } from './event-encoder.ts';
+import {
+  bootBytesOf,
+  clockQualities,
+  groupBytesMax,
+  groupBytesWanted,
+  groupCountMax,
+  groupHeaderBytes,
+  groupLogIdAt,
+} from './format.ts';
+import type { Entry, Position } from './log.ts';
+
+/** The wall clock may stray this far from the monotonic one before a new group says where it is. */
+const strayMaxMs = 20;
+/** Buffers that have grown larger in a burst are not kept. */
+const keptBytesMax = 2 ** 20;
+const bufferBytes = 2 ** 16;
+
+/** A group of a batch that is ready to be written. */
+export interface BatchGroup {
+  /** Where it ends in the bytes of its batch. */
+  readonly end: number;
+  readonly last: number;
+  /** When its first event was recorded, if the clock could be believed. */
+  readonly startedAt: number | undefined;
+}
+
+/** What one commit takes: whole groups, their entries, and who waits for them. */
+export interface Batch {
+  readonly bytes: Buffer;
+  readonly groups: readonly BatchGroup[];
+  readonly entries: readonly Entry[];
+  /** What each append resolves with, ascending, … */
+  readonly ends: readonly Position[];
+  /** … and how. */
+  readonly resolvers: readonly ((position: Position) => void)[];
+}
+
+/** An append that is too large for a group. */
+export class AppendTooLarge extends RangeError {
+  override readonly name = 'AppendTooLarge';
+}
+
+/** Gathers appends into groups while the batch before is being written. */
+export class BatchWriter {
+  private readonly encoder = new EventEncoder(Buffer.allocUnsafeSlow(bufferBytes));
+  private spare: Buffer | undefined;
+  private readonly logId: number;
+  private readonly clock: Clock;
+  private readonly bootBytes: Uint8Array;
+  private readonly ids: Ids;
+  private groups: BatchGroup[] = [];
+  private entries: Entry[] = [];
+  private ends: Position[] = [];
+  private resolvers: ((position: Position) => void)[] = [];
+  /** Where the open group begins; -1 when none is. */
+  private groupAt = -1;
+  private groupFirst = 0;
+  private stamp: Stamp;
+  /** The stamp the open group began with. */
+  private base: Stamp;
+  private next: number;
+
+  /** `next` is the position of the first event to come. */
+  constructor(logId: number, clock: Clock, next: number) {
+    this.logId = logId;
+    this.clock = clock;
+    this.bootBytes = bootBytesOf(clock.boot);
+    this.ids = new Ids(logId);
+    this.next = next;
+    this.stamp = { recordedTime: 0, monotonic: 0, boot: clock.boot, clock: 'unknown' };
+    this.base = this.stamp;
+  }
+
+  /** Bytes gathered so far. */
+  get bytes(): number {
+    return this.encoder.at;
+  }
+  get isEmpty(): boolean {
+    return this.ends.length === 0;
+  }
+
+  /**
+   * Adds the events of one append to one group. Throws `AppendTooLarge`, or what the encoder throws
+   * for data no event may carry; then nothing of the append is kept.
+   */
+  add(drafts: readonly Draft[], resolve: (position: Position) => void): void {
+    const recordedTime = Math.floor(this.clock.now());
+    const monotonic = Math.floor(this.clock.monotonic());
+    const advanceMs = this.groupFor(drafts.length, recordedTime, monotonic);
+    if (!this.tryAdd(drafts, advanceMs)) {
+      // It does not fit behind what is in the group already; it may fit into one of its own.
+      this.begin(recordedTime, monotonic);
+      if (!this.tryAdd(drafts, 0)) {
+        throw new AppendTooLarge(`an append needs more than ${groupBytesMax} bytes`);
+      }
+    }
+    this.ends.push((this.next - 1) as Position);
+    this.resolvers.push(resolve);
+  }
+
+  /** Hands over everything gathered, and begins anew. The bytes are valid until `recycle`. */
+  take(): Batch {
+    this.closeGroup();
+    const { groups, entries, ends, resolvers, encoder } = this;
+    const batch: Batch = {
+      bytes: encoder.bytes.subarray(0, encoder.at),
+      groups,
+      entries,
+      ends,
+      resolvers,
+    };
+    this.groups = [];
+    this.entries = [];
+    this.ends = [];
+    this.resolvers = [];
+    encoder.use(this.spare ?? Buffer.allocUnsafeSlow(bufferBytes));
+    this.spare = undefined;
+    return batch;
+  }
+
+  /** Takes back the buffer of a batch that has been written. */
+  recycle(batch: Batch): void {
+    const { buffer } = batch.bytes;
+    if (buffer.byteLength <= keptBytesMax) this.spare = Buffer.from(buffer);
+  }
+
+  /** Makes sure of a group that can take so many events, and says by how much its clocks advance. */
+  private groupFor(count: number, recordedTime: number, monotonic: number): number {
+    if (count > groupCountMax) {
+      throw new AppendTooLarge(`an append has more than ${groupCountMax} events`);
+    }
+    const { stamp } = this;
+    const advanceMs = monotonic - stamp.monotonic;
+    const stray = recordedTime - stamp.recordedTime - advanceMs;
+    if (
+      this.groupAt === -1 ||
+      this.encoder.at - this.groupAt >= groupBytesWanted ||
+      this.next - this.groupFirst + count > groupCountMax ||
+      stray > strayMaxMs ||
+      stray < -strayMaxMs ||
+      advanceMs < 0
+    ) {
+      this.begin(recordedTime, monotonic);
+      return 0;
+    }
+    return advanceMs;
+  }
+
+  private tryAdd(drafts: readonly Draft[], advanceMs: number): boolean {
+    const { encoder, entries } = this;
+    const { at } = encoder;
+    const first = this.next;
+    const known = entries.length;
+    const before = this.stamp;
+    if (advanceMs > 0) {
+      const { recordedTime, monotonic, boot, clock } = before;
+      const moved = recordedTime + advanceMs;
+      this.stamp = { recordedTime: moved, monotonic: monotonic + advanceMs, boot, clock };
+    }
+    try {
+      this.encode(drafts, advanceMs);
+      if (encoder.at - this.groupAt <= groupBytesMax) return true;
+    } catch (error) {
+      this.takeBack(at, first, known, before);
+      throw error;
+    }
+    this.takeBack(at, first, known, before);
+    return false;
+  }
+
+  private encode(drafts: readonly Draft[], advanceMs: number): void {
+    const { encoder, entries, stamp, ids } = this;
+    const { recordedTime } = stamp;
+    for (let i = 0; i < drafts.length; i++) {
+      const draft = drafts[i]!;
+      encoder.event(draft, recordedTime, i === 0 ? advanceMs : 0);
+      const position = this.next++;
+      const id = draft.id ?? ids.idOf(recordedTime, position);
+      const { type, source, subject, time, data, extensions } = draft;
+      entries.push(entryOf(position, id, type, source, subject, time, data, extensions, stamp));
+    }
+  }
+
+  /** The tables of the group may name what is no longer there, so it is closed. */
+  private takeBack(at: number, first: number, known: number, stamp: Stamp): void {
+    this.encoder.at = at;
+    this.next = first;
+    this.entries.length = known;
+    this.stamp = stamp;
+    this.closeGroup();
+  }
+
+  private begin(recordedTime: number, monotonic: number): void {
+    this.closeGroup();
+    const { encoder } = this;
+    const { at } = encoder;
+    const clock = this.clock.quality();
+    encoder.reserve(groupHeaderBytes);
+    const { bytes } = encoder;
+    bytes.writeUIntLE(this.next, at + 8, 6);
+    bytes.writeUInt32LE(this.logId, at + groupLogIdAt);
+    bytes.writeUInt16LE(0, at + 20);
+    bytes[at + 22] = clockQualities.indexOf(clock);
+    bytes[at + 23] = 0;
+    bytes.writeDoubleLE(recordedTime, at + 24);
+    bytes.writeDoubleLE(monotonic, at + 32);
+    encoder.at = at + groupHeaderBytes;
+    encoder.raw(this.bootBytes);
+    encoder.beginTables();
+    this.groupAt = at;
+    this.groupFirst = this.next;
+    this.stamp = { recordedTime, monotonic, boot: this.clock.boot, clock };
+    this.base = this.stamp;
+  }
+
+  private closeGroup(): void {
+    if (this.groupAt === -1) return;
+    const { encoder, groupAt, base } = this;
+    const count = this.next - this.groupFirst;
+    this.groupAt = -1;
+    if (count === 0) {
+      encoder.at = groupAt;
+      return;
+    }
+    const { bytes, at } = encoder;
+    bytes.writeUInt32LE(at - groupAt - 8, groupAt);
+    bytes.writeUInt16LE(count, groupAt + 14);
+    bytes.writeUInt32LE(crc32(bytes.subarray(groupAt + 8, at)), groupAt + 4);
+    this.groups.push({
+      end: at,
+      last: this.next - 1,
+      startedAt: base.clock === 'unsynchronised' ? undefined : base.recordedTime,
+    });
+  }
+}

@@ -1,0 +1,303 @@
+import { type Draft, type EventData, type EventType, eventTypes } from '../event/event.ts';
+import { ByteWriter } from './byte-writer.ts';
+import {
+  eventAdvance,
+  eventExtensions,
+  eventId,
+  eventMarkedJson,
+  timeAsRecorded,
+  timeDelta,
+  timeExact,
+} from './format.ts';
+import { isPlainJson, stringifyMarked } from './marked-json.ts';
+
+/** A text that repeats, and its number in the group that named it last. */
+interface Name {
+  readonly encoded: Uint8Array;
+  group: number;
+  number: number;
+}
+
+/** What the events of one kind of device have in common. Tags are names and values in turn. */
+interface Shape {
+  readonly type: number;
+  readonly source: string;
+  readonly measurement: string;
+  readonly tags: readonly string[];
+  readonly fields: readonly string[];
+  readonly names: readonly Name[];
+  group: number;
+  number: number;
+}
+
+/** What the events of one device have in common. */
+interface Series {
+  readonly shape: Shape;
+  group: number;
+  number: number;
+}
+
+interface Subject {
+  readonly name: Name;
+  /** The one used last comes first. */
+  readonly series: Series[];
+}
+
+/** How much is remembered from group to group. Beyond it everything is learnt anew. */
+const subjectsMax = 16_384;
+const namesMax = 16_384;
+const shapesMax = 4_096;
+const seriesMax = 8;
+
+const typeNumbers = new Map<EventType, number>(eventTypes.map((type, number) => [type, number]));
+const reading = typeNumbers.get('reading')!;
+type Reading = EventData['reading'];
+
+/** Writes events into a group. Knows again what it has seen, whatever group that was in. */
+export class EventEncoder extends ByteWriter {
+  private readonly names = new Map<string, Name>();
+  private readonly shapes = new Map<string, Shape>();
+  private readonly subjects = new Map<string, Subject>();
+  private group = 0;
+  private namesInGroup = 0;
+  private shapesInGroup = 0;
+  private seriesInGroup = 0;
+
+  /** What follows decodes without what came before. */
+  beginTables(): void {
+    this.group++;
+    this.namesInGroup = 0;
+    this.shapesInGroup = 0;
+    this.seriesInGroup = 0;
+    if (this.names.size > namesMax || this.shapes.size > shapesMax) this.forget();
+    else if (this.subjects.size > subjectsMax) this.subjects.clear();
+  }
+
+  /**
+   * Adds an event recorded at `recordedTime`, `advanceMs` after the one before it. Throws for data
+   * that no event may carry; what was written until then must be taken back, with its group's tables.
+   */
+  event(draft: Draft, recordedTime: number, advanceMs: number): void {
+    const { subject, type } = draft;
+    let known = this.subjects.get(subject);
+    if (known === undefined) {
+      known = { name: this.nameOf(subject), series: [] };
+      this.subjects.set(subject, known);
+    }
+    if (type === 'reading') {
+      const series = known.series[0];
+      if (series?.shape.type === reading && this.again(draft, series, recordedTime, advanceMs)) {
+        return;
+      }
+      const found = this.readingSeries(draft.source, draft.data, known);
+      const marks = this.head(draft, found, known, recordedTime, advanceMs, 0);
+      if (marks) this.marks(draft);
+      for (const field of found.shape.fields) this.value(draft.data.fields[field]);
+      return;
+    }
+    const plain = isPlainJson(draft.data);
+    const series = this.otherSeries(draft, known);
+    const flags = plain ? 0 : eventMarkedJson;
+    if (this.head(draft, series, known, recordedTime, advanceMs, flags)) this.marks(draft);
+    this.text(plain ? JSON.stringify(draft.data) : stringifyMarked(draft.data));
+  }
+
+  /** The way of nearly every event: like the last of its device, whose series the group knows. */
+  private again(
+    draft: Draft<'reading'>,
+    series: Series,
+    recordedTime: number,
+    advanceMs: number,
+  ): boolean {
+    const { shape } = series;
+    if (series.group !== this.group || shape.source !== draft.source) return false;
+    // Their names would be in the tables already when a field turns out to differ.
+    if (draft.extensions !== undefined) return false;
+    const { data } = draft;
+    if (shape.measurement !== data.measurement || !hasTags(data.tags, shape.tags)) return false;
+    const start = this.at;
+    if (this.head(draft, series, undefined, recordedTime, advanceMs, 0)) this.marks(draft);
+    const { fields } = data;
+    const names = shape.fields;
+    let count = 0;
+    for (const field in fields) {
+      if (field !== names[count]) {
+        this.at = start;
+        return false;
+      }
+      count++;
+      this.value(fields[field]);
+    }
+    if (count === names.length) return true;
+    this.at = start;
+    return false;
+  }
+
+  /** Everything before id, extensions and data; says whether there are id or extensions. */
+  private head(
+    draft: Draft,
+    series: Series,
+    subject: Subject | undefined,
+    recordedTime: number,
+    advanceMs: number,
+    extraFlags: number,
+  ): boolean {
+    const delta = draft.time - recordedTime;
+    let flags = extraFlags;
+    if (delta === 0) flags |= timeAsRecorded;
+    else if ((delta | 0) === delta) flags |= timeDelta;
+    else flags |= timeExact;
+    if (advanceMs > 0) flags |= eventAdvance;
+    if (draft.id !== undefined) flags |= eventId;
+    if (draft.extensions !== undefined) flags |= eventExtensions;
+    this.byte(flags);
+    if (advanceMs > 0) this.varint(advanceMs);
+    if (subject === undefined) this.varint(series.number);
+    else this.writeSeries(series, subject);
+    if ((flags & 3) === timeDelta) this.zigzag(delta);
+    else if ((flags & 3) === timeExact) this.double(draft.time);
+    return (flags & (eventId | eventExtensions)) !== 0;
+  }
+
+  private marks(draft: Draft): void {
+    if (draft.id !== undefined) this.text(draft.id);
+    if (draft.extensions === undefined) return;
+    const entries = Object.entries(draft.extensions);
+    this.varint(entries.length);
+    for (const [key, value] of entries) {
+      this.name(this.nameOf(key));
+      this.text(value);
+    }
+  }
+
+  private writeSeries(series: Series, subject: Subject): void {
+    if (series.group === this.group) {
+      this.varint(series.number);
+      return;
+    }
+    this.byte(0);
+    this.writeShape(series.shape);
+    this.name(subject.name);
+    series.group = this.group;
+    series.number = ++this.seriesInGroup;
+  }
+
+  private writeShape(shape: Shape): void {
+    if (shape.group === this.group) {
+      this.varint(shape.number);
+      return;
+    }
+    this.byte(0);
+    this.byte(shape.type);
+    const { names } = shape;
+    this.name(names[0]!);
+    if (shape.type === reading) {
+      let at = 1;
+      this.name(names[at++]!);
+      this.varint(shape.tags.length / 2);
+      for (let i = 0; i < shape.tags.length; i++) this.name(names[at++]!);
+      this.varint(shape.fields.length);
+      for (let i = 0; i < shape.fields.length; i++) this.name(names[at++]!);
+    }
+    shape.group = this.group;
+    shape.number = ++this.shapesInGroup;
+  }
+
+  private name(name: Name): void {
+    if (name.group === this.group) {
+      this.varint(name.number);
+      return;
+    }
+    this.byte(0);
+    this.raw(name.encoded);
+    name.group = this.group;
+    name.number = ++this.namesInGroup;
+  }
+
+  private nameOf(text: string): Name {
+    let name = this.names.get(text);
+    if (name === undefined) {
+      const writer = new ByteWriter(Buffer.allocUnsafeSlow(text.length * 3 + 8));
+      writer.text(text);
+      name = {
+        encoded: Uint8Array.prototype.slice.call(writer.bytes, 0, writer.at),
+        group: 0,
+        number: 0,
+      };
+      this.names.set(text, name);
+    }
+    return name;
+  }
+
+  private readingSeries(source: string, data: Reading, subject: Subject): Series {
+    for (let i = 0; i < subject.series.length; i++) {
+      const series = subject.series[i]!;
+      if (!hasShape(series.shape, source, data)) continue;
+      if (i > 0) {
+        subject.series.splice(i, 1);
+        subject.series.unshift(series);
+      }
+      return series;
+    }
+    const tags = Object.entries(data.tags).flat();
+    const fields = Object.keys(data.fields);
+    return newSeries(subject, this.shapeOf(reading, source, data.measurement, tags, fields));
+  }
+
+  private otherSeries(draft: Draft, subject: Subject): Series {
+    const type = typeNumbers.get(draft.type);
+    if (type === undefined) throw new TypeError(`there is no type of event named ${draft.type}`);
+    for (const series of subject.series) {
+      if (series.shape.type === type && series.shape.source === draft.source) return series;
+    }
+    return newSeries(subject, this.shapeOf(type, draft.source, '', [], []));
+  }
+
+  private shapeOf(
+    type: number,
+    source: string,
+    measurement: string,
+    tags: readonly string[],
+    fields: readonly string[],
+  ): Shape {
+    const key = JSON.stringify([type, source, measurement, tags, fields]);
+    let shape = this.shapes.get(key);
+    if (shape === undefined) {
+      const texts = type === reading ? [source, measurement, ...tags, ...fields] : [source];
+      const names = texts.map((text) => this.nameOf(text));
+      shape = { type, source, measurement, tags, fields, names, group: 0, number: 0 };
+      this.shapes.set(key, shape);
+    }
+    return shape;
+  }
+
+  private forget(): void {
+    this.names.clear();
+    this.shapes.clear();
+    this.subjects.clear();
+  }
+}
+
+function newSeries(subject: Subject, shape: Shape): Series {
+  const series: Series = { shape, group: 0, number: 0 };
+  subject.series.unshift(series);
+  if (subject.series.length > seriesMax) subject.series.pop();
+  return series;
+}
+
+function hasTags(tags: Reading['tags'], known: readonly string[]): boolean {
+  let at = 0;
+  for (const tag in tags) {
+    if (tag !== known[at] || tags[tag] !== known[at + 1]) return false;
+    at += 2;
+  }
+  return at === known.length;
+}
+
+function hasShape(shape: Shape, source: string, data: Reading): boolean {
+  if (shape.type !== reading || shape.source !== source) return false;
+  if (shape.measurement !== data.measurement || !hasTags(data.tags, shape.tags)) return false;
+  let count = 0;
+  for (const field in data.fields) if (field !== shape.fields[count++]) return false;
+  return count === shape.fields.length;
+}

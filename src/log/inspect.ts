@@ -1,0 +1,178 @@
+import type { Disk } from '../platform/disk.ts';
+import { messageOf } from '../platform/errors.ts';
+import { silentLogger } from '../platform/logger.ts';
+import { EventDecoder } from './event-decoder.ts';
+import { segmentHeaderBytes } from './format.ts';
+import type { Entry, Position } from './log.ts';
+import { createBacklog } from './reader.ts';
+import { findSegments, logIdOfFirstGroup, type Segment, segmentOf } from './recovery.ts';
+import { type Damage, SegmentReader } from './segment-reader.ts';
+
+export interface LogStat {
+  /** The oldest position, and the newest; 1 and 0 when there is none. */
+  readonly first: number;
+  readonly last: number;
+  readonly segments: number;
+  readonly bytes: number;
+  /** When the oldest and the newest were recorded, in milliseconds since the epoch. */
+  readonly firstTime?: number;
+  readonly lastTime?: number;
+}
+
+export interface LogProblem {
+  readonly path: string;
+  readonly offset: number;
+  readonly problem: string;
+  /** The positions that it costs, as far as that can be told. */
+  readonly from?: number;
+  readonly to?: number;
+}
+
+/** Which entries, by position and by when they were recorded: both times inclusive. */
+export interface EntryRange {
+  readonly after?: Position;
+  readonly fromTime?: number;
+  readonly toTime?: number;
+}
+
+/** Looks at a log without changing it, also while a gateway writes it. */
+export interface LogInspector {
+  stat(): Promise<LogStat>;
+  /** What there is now, in order, a few hundred at a time; ends at the end. Skips what is damaged. */
+  entries(range?: EntryRange): AsyncIterable<readonly Entry[]>;
+  /** Reads everything, and tells what is damaged or missing. */
+  verify(): AsyncIterable<LogProblem>;
+}
+
+const entriesAtATime = 500;
+
+/** Each call sees the log as it is then. They reject with GW_LOG_UNSUPPORTED for one newer than this. */
+export async function openLogInspector(disk: Disk): Promise<LogInspector> {
+  const segmentsNow = async () => {
+    const found = await findSegments(disk);
+    const logId =
+      found.findLast((each) => each.header !== undefined)?.header?.logId ??
+      (found[0] && (await logIdOfFirstGroup(disk, found[0].path))) ??
+      0;
+    return found.map((each) => ({
+      ...segmentOf(each, logId),
+      isHeaded: each.header !== undefined,
+    }));
+  };
+  const entriesOf = (segments: readonly Segment[], after: number) => {
+    const parts = { disk, logger: silentLogger, segments, reported: new Set<string>() };
+    return createBacklog(after, parts);
+  };
+
+  return {
+    async stat() {
+      const segments = await segmentsNow();
+      const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0);
+      const oldest = (await entriesOf(segments, 0).read(1))[0];
+      // The last segment may hold nothing yet.
+      const newest =
+        (await lastOf(entriesOf(segments.slice(-1), 0))) ??
+        (await lastOf(entriesOf(segments.slice(-2), 0)));
+      return {
+        first: oldest?.position ?? (newest?.position ?? 0) + 1,
+        last: newest?.position ?? 0,
+        segments: segments.length,
+        bytes,
+        ...(oldest && { firstTime: oldest.recordedTime }),
+        ...(newest && { lastTime: newest.recordedTime }),
+      };
+    },
+    async *entries({ after, fromTime = -Infinity, toTime = Infinity }: EntryRange = {}) {
+      const segments = within(await segmentsNow(), fromTime, toTime);
+      const backlog = entriesOf(segments, after ?? 0);
+      for (;;) {
+        const entries = await backlog.read(entriesAtATime);
+        if (entries.length === 0) return;
+        const wanted = entries.filter(
+          ({ recordedTime }) => recordedTime >= fromTime && recordedTime <= toTime,
+        );
+        if (wanted.length > 0) yield wanted;
+      }
+    },
+    async *verify() {
+      const segments = await segmentsNow();
+      let expected: number | undefined;
+      for (const segment of segments) {
+        const isNewest = segment === segments.at(-1);
+        if (isNewest && segment.bytes <= segmentHeaderBytes) continue;
+        if (!segment.isHeaded) {
+          yield { path: segment.path, offset: 0, problem: 'the header is damaged' };
+        }
+        expected = yield* verifySegment(disk, segment, isNewest, expected);
+      }
+    },
+  };
+}
+
+async function lastOf(backlog: ReturnType<typeof createBacklog>): Promise<Entry | undefined> {
+  let last: Entry | undefined;
+  for (;;) {
+    const entries = await backlog.read(entriesAtATime);
+    if (entries.length === 0) return last;
+    last = entries.at(-1);
+  }
+}
+
+/** Leaves out segments at both ends that hold nothing recorded within those times. */
+function within(segments: readonly Segment[], fromTime: number, toTime: number): Segment[] {
+  let from = 0;
+  // Where the clock could not be believed, the next segment whose could be tells.
+  for (let i = 1; i < segments.length; i++) {
+    const { startedAt } = segments[i]!;
+    if (startedAt === undefined) continue;
+    if (startedAt >= fromTime) break;
+    from = i;
+  }
+  const behind = segments.findIndex(
+    ({ startedAt = -Infinity }, i) => i >= from && startedAt > toTime,
+  );
+  return segments.slice(from, behind === -1 ? undefined : behind);
+}
+
+/** Returns the position that should follow. */
+async function* verifySegment(
+  disk: Disk,
+  segment: Segment,
+  isNewest: boolean,
+  expectedFirst: number | undefined,
+): AsyncGenerator<LogProblem, number | undefined> {
+  const { path } = segment;
+  const damage: Damage[] = [];
+  const groups = new SegmentReader(
+    disk,
+    segment,
+    () => segment.bytes,
+    (each) => damage.push(each),
+  );
+  const events = new EventDecoder(segment.logId);
+  let expected = expectedFirst ?? segment.first;
+  for (;;) {
+    const group = await groups.next();
+    for (const { from: offset, to, unfinished } of damage.splice(0)) {
+      // Somebody may be writing there.
+      if (unfinished && isNewest) continue;
+      yield { path, offset, problem: `${to - offset} bytes are damaged` };
+    }
+    if (group === undefined) return expected;
+    const offset = groups.offset - (group.end - group.offset);
+    if (group.first !== expected) {
+      const from = Math.min(expected, group.first);
+      const to = Math.max(expected, group.first) - 1;
+      const problem = group.first > expected ? 'positions are missing' : 'positions appear again';
+      yield { path, offset, problem, from, to };
+    }
+    expected = group.first + group.count;
+    try {
+      events.open(groups.bytes, group);
+      while (events.remaining > 0) events.take(entriesAtATime, 0, []);
+    } catch (error) {
+      const problem = `events cannot be decoded: ${messageOf(error)}`;
+      yield { path, offset, problem, from: group.first, to: expected - 1 };
+    }
+  }
+}

@@ -1,0 +1,202 @@
+import type { Disk } from '../platform/disk.ts';
+import { messageOf } from '../platform/errors.ts';
+import type { Logger } from '../platform/logger.ts';
+import { EventDecoder } from './event-decoder.ts';
+import type { Entry, LogReader, Position } from './log.ts';
+import type { Segment } from './recovery.ts';
+import { SegmentReader } from './segment-reader.ts';
+import type { Tail } from './tail.ts';
+
+export interface ReaderParts {
+  readonly disk: Disk;
+  readonly logger: Logger;
+  readonly tail: Tail;
+  /** Oldest first; may change whenever something is awaited. */
+  readonly segments: readonly Segment[];
+  /** Paths and offsets of damage that has been told. */
+  readonly reported: Set<string>;
+}
+
+/** A reader, as the log sees it. */
+export interface WakingReader extends LogReader {
+  /** Nothing up to and including this is asked for again. */
+  readonly passed: number;
+  /** There is something new. */
+  wake(): void;
+}
+
+export function createReader(
+  after: Position,
+  parts: ReaderParts,
+  onClose: (reader: WakingReader) => void,
+): WakingReader {
+  const { tail } = parts;
+  const waiting = createWaiting();
+  let position: number = after;
+  /** What lies between `position` and this is not to be had. */
+  let passed: number = after;
+  let backlog: Backlog | undefined;
+
+  const read = async (limit: number): Promise<readonly Entry[]> => {
+    if (passed + 1 >= tail.first) {
+      backlog = undefined;
+      return tail.slice(passed, limit);
+    }
+    const { last } = tail;
+    backlog ??= createBacklog(passed, parts);
+    const entries = await backlog.read(limit);
+    if (entries.length === 0) passed = Math.max(passed, last);
+    return entries;
+  };
+
+  const reader: WakingReader = {
+    get position() {
+      return position as Position;
+    },
+    get passed() {
+      return passed;
+    },
+    get caughtUp() {
+      return passed >= tail.last;
+    },
+    async next(limit, signal) {
+      for (;;) {
+        signal.throwIfAborted();
+        if (passed >= tail.last) {
+          await waiting.wait(signal);
+          continue;
+        }
+        const entries = await read(limit);
+        if (entries.length === 0) continue;
+        position = entries.at(-1)!.position;
+        passed = position;
+        return entries;
+      }
+    },
+    wake: waiting.wake,
+    close() {
+      waiting.close();
+      backlog = undefined;
+      onClose(reader);
+    },
+  };
+  return reader;
+}
+
+/** One who waits, again and again and mostly under the same signal. */
+function createWaiting() {
+  let resolve: (() => void) | undefined;
+  let reject: ((reason: unknown) => void) | undefined;
+  let signal: AbortSignal | undefined;
+  const end = (reason: unknown): void => {
+    reject?.(reason);
+    resolve = undefined;
+    reject = undefined;
+  };
+  const aborted = (): void => end(signal?.reason);
+  const listenTo = (next: AbortSignal | undefined): void => {
+    if (signal === next) return;
+    signal?.removeEventListener('abort', aborted);
+    signal = next;
+    signal?.addEventListener('abort', aborted);
+  };
+  return {
+    wait(next: AbortSignal): Promise<void> {
+      listenTo(next);
+      return new Promise((yes, no) => {
+        resolve = yes;
+        reject = no;
+      });
+    },
+    wake(): void {
+      resolve?.();
+      resolve = undefined;
+      reject = undefined;
+    },
+    close(): void {
+      listenTo(undefined);
+      end(new Error('The reader was closed.'));
+    },
+  };
+}
+
+interface Backlog {
+  /** The next entries on disk, none at the end of what is durable. */
+  read(limit: number): Promise<Entry[]>;
+}
+
+/** Reads segment by segment, group by group; holds one chunk of one file, and keeps none open. */
+export function createBacklog(
+  start: number,
+  parts: Pick<ReaderParts, 'disk' | 'logger' | 'segments' | 'reported'>,
+): Backlog {
+  const { disk, logger, segments, reported } = parts;
+  let after = start;
+  let current: { segment: Segment; groups: SegmentReader; events: EventDecoder } | undefined;
+
+  const report = (fields: { path: string; from: number; to?: number; reason?: string }): void => {
+    const key = `${fields.path}:${fields.from}`;
+    if (reported.has(key)) return;
+    // A limit only: whoever has so much damage has been told.
+    if (reported.size > 1_000) reported.clear();
+    reported.add(key);
+    logger.error(fields, 'A log segment is damaged; what it held there cannot be read.');
+  };
+  const openSegment = (segment: Segment): void => {
+    current = {
+      segment,
+      groups: new SegmentReader(disk, segment, () => segment.bytes, report),
+      events: new EventDecoder(segment.logId),
+    };
+  };
+  /** The first segment that may hold something behind `after` and behind the current one. */
+  const moveOn = (): boolean => {
+    const behind = current?.segment.first ?? 0;
+    let next: Segment | undefined;
+    for (const segment of segments) {
+      if (segment.first <= behind) continue;
+      if (next !== undefined && segment.first > after + 1) break;
+      next = segment;
+    }
+    if (next === undefined) return false;
+    openSegment(next);
+    return true;
+  };
+  /** False at the end. */
+  const openGroup = async (): Promise<boolean> => {
+    for (;;) {
+      const groups = current?.groups;
+      const group = await groups?.next();
+      if (group !== undefined) {
+        if (group.first + group.count - 1 <= after) continue;
+        current!.events.open(groups!.bytes, group);
+        return true;
+      }
+      // The segment may have grown, and been followed by another, since its end was seen.
+      const grown =
+        groups !== undefined && !groups.cutShort && groups.offset < current!.segment.bytes;
+      if (!grown && !moveOn()) return false;
+    }
+  };
+  const take = (limit: number, entries: Entry[]): void => {
+    const { events, groups } = current!;
+    try {
+      events.take(limit, after, entries);
+    } catch (error) {
+      report({ path: groups.path, from: groups.offset, reason: messageOf(error) });
+      events.abandon();
+    }
+  };
+
+  return {
+    async read(limit) {
+      const entries: Entry[] = [];
+      while (entries.length === 0) {
+        if ((current?.events.remaining ?? 0) === 0 && !(await openGroup())) break;
+        take(limit, entries);
+      }
+      if (entries.length > 0) after = entries.at(-1)!.position;
+      return entries;
+    },
+  };
+}

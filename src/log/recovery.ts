@@ -1,0 +1,211 @@
+import type { Disk, DiskFile } from '../platform/disk.ts';
+import { messageOf } from '../platform/errors.ts';
+import type { Logger } from '../platform/logger.ts';
+import { groupHeaderBytes, segmentHeaderBytes } from './format.ts';
+import { recordedTimeAt } from './group.ts';
+import {
+  decodeSegmentHeader,
+  firstOfName,
+  type SegmentHeader,
+  segmentFolder,
+  segmentPathOf,
+} from './segment-header.ts';
+import { type Damage, SegmentReader } from './segment-reader.ts';
+import { isWeather } from './weather.ts';
+
+/** A file of the log. */
+export interface Segment {
+  /** The position it is named after; what it holds begins there or later. */
+  readonly first: number;
+  readonly path: string;
+  readonly logId: number;
+  /** Its durable bytes. */
+  bytes: number;
+  /** When its first group was recorded, if the clock could be believed then. */
+  startedAt: number | undefined;
+}
+
+/** What the files were found to mean. */
+export interface Recovered {
+  /** Oldest first. */
+  readonly segments: Segment[];
+  /** The file that goes on being written to; its segment is the last. */
+  readonly active: DiskFile | undefined;
+  /** Undefined when there was no log. */
+  readonly logId: number | undefined;
+  /** The newest position there has ever been. */
+  readonly last: number;
+}
+
+interface Parts {
+  readonly disk: Disk;
+  readonly logger: Logger;
+}
+
+/** A file that has the name of a segment. */
+export interface Found {
+  readonly first: number;
+  readonly path: string;
+  readonly size: number;
+  readonly header: SegmentHeader | undefined;
+  readonly startedAt: number | undefined;
+}
+
+/**
+ * Makes sense of whatever is in the folder and makes it durable: what a killed process wrote may be
+ * in the page cache only, and nobody may act upon that. Reads no more than the last segment whole.
+ */
+export async function recover(parts: Parts, savedMax: number): Promise<Recovered> {
+  const found = await findSegments(parts.disk);
+  const logId = found.findLast((each) => each.header !== undefined)?.header?.logId;
+  let last = savedMax;
+  while (found.length > 0) {
+    const newest = found.at(-1)!;
+    const scan = await scanSegment(parts.disk, newest, logId);
+    if (scan === undefined) {
+      await setAside(newest, parts);
+      found.pop();
+      continue;
+    }
+    const segments = found.map((each) => segmentOf(each, logId ?? scan.logId));
+    last = Math.max(newest.first - 1, scan.last);
+    if (savedMax > last) reportLost(savedMax, last, parts.logger);
+    const active = await openNewest(segments.at(-1)!, scan, parts);
+    return { segments, active, logId: logId ?? scan.logId, last: Math.max(last, savedMax) };
+  }
+  if (savedMax > 0) reportLost(savedMax, 0, parts.logger);
+  return { segments: [], active: undefined, logId, last };
+}
+
+export const segmentOf = (
+  { first, path, size, header, startedAt }: Found,
+  logId: number,
+): Segment => ({
+  first,
+  path,
+  logId: header?.logId ?? logId,
+  bytes: size,
+  startedAt,
+});
+
+/** What is in the folder, oldest first. Throws GW_LOG_UNSUPPORTED. */
+export async function findSegments(disk: Disk): Promise<Found[]> {
+  const found: Found[] = [];
+  for (const name of await disk.list(segmentFolder)) {
+    const first = firstOfName(name);
+    if (first === undefined) continue;
+    const path = segmentPathOf(first);
+    const size = await disk.size(path);
+    const head = await readHead(disk, path);
+    if (size === undefined || head === undefined) continue;
+    const header = decodeSegmentHeader(path, head);
+    found.push({ first, path, size, header, startedAt: recordedTimeAt(head, segmentHeaderBytes) });
+  }
+  return found;
+}
+
+/** What a segment begins with. A piece that cannot be read is like one that is damaged. */
+async function readHead(disk: Disk, path: string): Promise<Buffer | undefined> {
+  try {
+    const bytes = await disk.readPart(path, 0, segmentHeaderBytes + groupHeaderBytes);
+    return bytes && Buffer.from(bytes);
+  } catch {
+    return Buffer.alloc(0);
+  }
+}
+
+interface Scan {
+  readonly logId: number;
+  readonly last: number;
+  /** Where the last whole group ends. */
+  readonly end: number;
+  readonly damage: readonly Damage[];
+}
+
+/** Undefined when nothing in the file can be read. */
+async function scanSegment(
+  disk: Disk,
+  { first, path, size, header }: Found,
+  knownLogId: number | undefined,
+): Promise<Scan | undefined> {
+  const logId = header?.logId ?? knownLogId ?? (await logIdOfFirstGroup(disk, path));
+  if (logId === undefined) return undefined;
+  const damage: Damage[] = [];
+  if (header === undefined) {
+    damage.push({ path, from: 0, to: segmentHeaderBytes, unfinished: false });
+  }
+  let end = segmentHeaderBytes;
+  let last = first - 1;
+  const reader = new SegmentReader(
+    disk,
+    { path, logId },
+    () => size,
+    (each) => damage.push(each),
+  );
+  for (let place = await reader.next(); place !== undefined; place = await reader.next()) {
+    end = reader.offset;
+    last = Math.max(last, place.first + place.count - 1);
+  }
+  if (header === undefined && end === segmentHeaderBytes) return undefined;
+  return { logId, last, end, damage };
+}
+
+/** Where even the header is damaged, the first group may still say whose it is. */
+export async function logIdOfFirstGroup(disk: Disk, path: string): Promise<number | undefined> {
+  const head = await readHead(disk, path);
+  if (head === undefined || head.length < segmentHeaderBytes + groupHeaderBytes) return undefined;
+  return head.readUInt32LE(segmentHeaderBytes + 16);
+}
+
+/** Nothing in it was ever acknowledged, or nothing can be made of it. */
+async function setAside({ path, size }: Found, { disk, logger }: Parts): Promise<void> {
+  try {
+    if (size <= segmentHeaderBytes) {
+      await disk.remove(path);
+      return;
+    }
+    const to = `quarantine/${path.slice(path.lastIndexOf('/') + 1)}`;
+    await disk.rename(path, to);
+    logger.error({ path, to, bytes: size }, 'A log segment is unreadable and was set aside.');
+  } catch (error) {
+    if (!isWeather(error)) throw error;
+    logger.error({ path, error: messageOf(error) }, 'A log segment is unreadable.');
+  }
+}
+
+/** Cuts what was never acknowledged; writes on only behind what is whole. */
+async function openNewest(
+  segment: Segment,
+  { end, damage }: Scan,
+  { disk, logger }: Parts,
+): Promise<DiskFile | undefined> {
+  const { path } = segment;
+  const whole = damage.filter(({ to }) => to <= end);
+  for (const { from, to } of whole) {
+    logger.error({ path, offset: from, bytes: to - from }, 'A log segment is damaged.');
+  }
+  const torn = segment.bytes - end;
+  segment.bytes = end;
+  try {
+    const file = await disk.open(path);
+    if (torn > 0) {
+      logger.info({ path, bytes: torn }, 'Cut off an unfinished write, which nobody relied on.');
+      await file.truncate(end);
+    }
+    await file.sync();
+    await disk.syncFolder(segmentFolder);
+    if (whole.length === 0) return file;
+    await file.close();
+  } catch (error) {
+    if (!isWeather(error)) throw error;
+    logger.warn({ path, error: messageOf(error) }, 'The log cannot be written to at the moment.');
+  }
+  return undefined;
+}
+
+function reportLost(savedMax: number, last: number, logger: Logger): void {
+  logger.error(
+    { from: last + 1, to: savedMax },
+    'The log has lost events that were delivered before; positions go on behind them.',
+  );
+}

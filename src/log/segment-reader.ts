@@ -1,0 +1,152 @@
+import type { Disk } from '../platform/disk.ts';
+import { groupBytesMax, segmentHeaderBytes } from './format.ts';
+import { type GroupPlace, groupAt, groupBytesAt, groupCandidate } from './group.ts';
+
+/** So much is read at a time; more only for a group that is larger. */
+const chunkBytes = 2 ** 18;
+/** When a chunk cannot be read, whatever pieces of it can are. */
+const pieceBytes = 2 ** 12;
+
+/** Bytes of a segment that are no group. */
+export interface Damage {
+  readonly path: string;
+  readonly from: number;
+  readonly to: number;
+  /** They may be the beginning of a group that goes on behind the end of the file. */
+  readonly unfinished: boolean;
+}
+
+/**
+ * Goes through the groups of one segment, a chunk at a time, checking each. What is damaged is
+ * stepped over to the next whole group, and told.
+ */
+export class SegmentReader {
+  readonly path: string;
+  /** The bytes in which the group returned last has its place. */
+  bytes: Buffer = Buffer.alloc(0);
+  /** Whether the file is gone, or shorter than it should be. */
+  cutShort = false;
+  private readonly disk: Disk;
+  private readonly logId: number;
+  private readonly sizeOf: () => number;
+  private readonly onDamage: (damage: Damage) => void;
+  /** Where in the file `bytes` begin, and how far into them we are. */
+  private base = segmentHeaderBytes;
+  private at = 0;
+
+  /** Reads up to `sizeOf()`, which may grow. */
+  constructor(
+    disk: Disk,
+    segment: { readonly path: string; readonly logId: number },
+    sizeOf: () => number,
+    onDamage: (damage: Damage) => void,
+  ) {
+    this.disk = disk;
+    this.path = segment.path;
+    this.logId = segment.logId;
+    this.sizeOf = sizeOf;
+    this.onDamage = onDamage;
+  }
+
+  /** Where the next group is expected in the file. */
+  get offset(): number {
+    return this.base + this.at;
+  }
+
+  /** The next whole group; undefined at the end, which may move on later. */
+  async next(): Promise<GroupPlace | undefined> {
+    for (;;) {
+      const place = groupAt(this.bytes, this.at, this.logId);
+      if (place === undefined) return await this.nextBehindDamage(false);
+      if (place !== 'more') {
+        this.at = place.end;
+        return place;
+      }
+      const size = this.sizeOf();
+      if (this.offset >= size) return undefined;
+      // What the file says of its length may be wrong, so a group cut short may be a damaged one.
+      if (this.base + this.bytes.length >= size) return await this.nextBehindDamage(true);
+      if (!(await this.fill(groupBytesAt(this.bytes, this.at)))) return undefined;
+    }
+  }
+
+  private async nextBehindDamage(atEnd: boolean): Promise<GroupPlace | undefined> {
+    const { path, offset: from } = this;
+    const place = await this.search();
+    const to = place === undefined ? this.offset : this.base + place.offset;
+    this.onDamage({ path, from, to, unfinished: atEnd && place === undefined });
+    return place;
+  }
+
+  /** Tries every place that looks like the beginning of a group. */
+  private async search(): Promise<GroupPlace | undefined> {
+    const size = this.sizeOf();
+    this.at++;
+    for (;;) {
+      const candidate = groupCandidate(this.bytes, this.at, this.logId);
+      const isRead = this.base + this.bytes.length >= size;
+      if (candidate === undefined) {
+        // The id may lie across the end of what has been read.
+        const left = this.bytes.length - segmentHeaderBytes;
+        this.at = isRead ? this.bytes.length : Math.max(this.at, left);
+        if (isRead || !(await this.fill(chunkBytes))) return undefined;
+        continue;
+      }
+      this.at = candidate;
+      const place = groupAt(this.bytes, candidate, this.logId);
+      if (place === 'more' && !isRead) {
+        if (!(await this.fill(groupBytesAt(this.bytes, candidate)))) return undefined;
+      } else if (place === undefined || place === 'more') {
+        this.at++;
+      } else {
+        this.at = place.end;
+        return place;
+      }
+    }
+  }
+
+  /** Moves the chunk on to where we are. False when there is nothing more to be had. */
+  private async fill(wanted: number): Promise<boolean> {
+    const from = this.offset;
+    const known = this.base + this.bytes.length - from;
+    const needed = Math.min(Math.max(wanted, known + 1), groupBytesMax + 8);
+    const length = Math.min(Math.max(needed, chunkBytes), this.sizeOf() - from);
+    const bytes = await readWhatCanBe(this.disk, this.path, from, length);
+    this.cutShort = bytes === undefined || bytes.length <= known;
+    if (bytes === undefined || this.cutShort) return false;
+    this.bytes = bytes;
+    this.base = from;
+    this.at = 0;
+    return true;
+  }
+}
+
+/** Zeros stand for what the disk refuses to read. Throws when it refuses everything. */
+async function readWhatCanBe(
+  disk: Disk,
+  path: string,
+  offset: number,
+  length: number,
+): Promise<Buffer | undefined> {
+  try {
+    return bufferOf(await disk.readPart(path, offset, length));
+  } catch (error) {
+    const bytes = Buffer.alloc(length);
+    let pieces = 0;
+    for (let at = 0; at < length; at += pieceBytes) {
+      try {
+        const piece = await disk.readPart(path, offset + at, Math.min(pieceBytes, length - at));
+        if (piece === undefined) return undefined;
+        bytes.set(piece, at);
+        pieces++;
+      } catch {
+        // Whoever checks the group will find it damaged.
+      }
+    }
+    if (pieces === 0) throw error;
+    return bytes;
+  }
+}
+
+const bufferOf = (bytes: Uint8Array | undefined): Buffer | undefined =>
+  bytes && Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);

@@ -1,0 +1,30 @@
+import { messageOf } from '../platform/errors.ts';
+
+/**
+ * Errors of the disk that pass: there is no room, no descriptor, no leave to write at the moment.
+ * All others are taken to mean that the disk can no longer be trusted.
+ */
+const passing = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EMFILE', 'ENFILE']);
+
+const codeOf = (error: unknown): string =>
+  (error as { readonly code?: string } | undefined)?.code ?? '';
+
+export const isWeather = (error: unknown): boolean => passing.has(codeOf(error));
+
+/** Whether deleting something would help. */
+export const isNoRoom = (error: unknown): boolean => {
+  const code = codeOf(error);
+  return code === 'ENOSPC' || code === 'EDQUOT';
+};
+
+/**
+ * Passes a result on, and an error without its code. Once a sync has failed the system may have
+ * dropped what it should have written, so that a second one that succeeds would mean nothing.
+ */
+export async function final<T>(promise: Promise<T>): Promise<T> {
+  try {
+    return await promise;
+  } catch (error) {
+    throw new Error(messageOf(error), { cause: error });
+  }
+}

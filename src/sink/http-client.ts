@@ -1,0 +1,105 @@
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { z } from 'zod';
+import type { Clock } from '../platform/clock.ts';
+import { GatewayError, messageOf } from '../platform/errors.ts';
+import type { TlsSettings } from './tls.ts';
+
+export interface HttpAnswer {
+  readonly status: number;
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  /** The beginning of the body: no more than 64 KiB. */
+  readonly text: string;
+}
+
+/** One kept-alive connection to one server. (`fetch` cannot be given a certificate authority.) */
+export interface HttpClient {
+  /**
+   * Resolves with whatever the server answers; redirects are not followed. Throws
+   * `GW_SINK_UNAVAILABLE` when there is no answer in time, and the signal's reason once aborted.
+   */
+  send(
+    method: 'OPTIONS' | 'POST',
+    target: URL,
+    headers: Readonly<Record<string, string>>,
+    body: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<HttpAnswer>;
+  /** Ends the connection. Twice is fine. */
+  close(): void;
+}
+
+export interface HttpClientOptions {
+  /** Where all requests go: only its scheme, host and port matter. */
+  readonly url: string;
+  readonly tls: TlsSettings;
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+}
+
+const bodyCharactersMax = 65_536;
+
+/** The address of an HTTP server, without credentials: those are secrets and have their own keys. */
+export const httpUrl = z
+  .url({ protocol: /^https?$/, error: 'must be an address such as https://host:port/path' })
+  .refine((text) => !/^https?:\/\/[^/?#]*@/i.test(text), {
+    message: 'must not hold a user name or password: give them in their own keys',
+  });
+
+export function openHttpClient({ url, tls, timeoutMs, clock }: HttpClientOptions): HttpClient {
+  const isTls = url.startsWith('https:');
+  const settings = { keepAlive: true, maxSockets: 1, maxFreeSockets: 1 };
+  const agent = isTls ? new HttpsAgent({ ...settings, ...tls }) : new HttpAgent(settings);
+  const start = isTls ? httpsRequest : httpRequest;
+  return {
+    async send(method, target, headers, body, signal) {
+      signal.throwIfAborted();
+      const request = start(target, {
+        method,
+        agent,
+        headers: { ...headers, 'content-length': String(body.byteLength) },
+      });
+      const stop = () => void request.destroy(signal.reason);
+      signal.addEventListener('abort', stop, { once: true });
+      const answered = new AbortController();
+      clock.sleep(timeoutMs, answered.signal).then(
+        () => request.destroy(new Error(`no answer within ${timeoutMs} ms`)),
+        () => undefined,
+      );
+      try {
+        request.end(body);
+        return await answerOf(request);
+      } catch (error) {
+        signal.throwIfAborted();
+        const detail = `${target.origin}${target.pathname}: ${messageOf(error)}`;
+        throw new GatewayError('GW_SINK_UNAVAILABLE', detail, error);
+      } finally {
+        answered.abort();
+        signal.removeEventListener('abort', stop);
+      }
+    },
+    close() {
+      agent.destroy();
+    },
+  };
+}
+
+async function answerOf(request: ReturnType<typeof httpRequest>): Promise<HttpAnswer> {
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    request.once('response', resolve);
+    // Stays for good: what goes wrong after the answer is nobody's news.
+    request.on('error', reject);
+  });
+  let text = '';
+  response.setEncoding('utf8');
+  // Read to its end, or the connection could not be used again.
+  for await (const chunk of response) {
+    if (text.length < bodyCharactersMax) text += chunk;
+  }
+  return {
+    status: response.statusCode ?? 0,
+    headers: response.headers,
+    text: text.slice(0, bodyCharactersMax),
+  };
+}

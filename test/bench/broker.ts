@@ -1,0 +1,173 @@
+/**
+ * What a durable QoS 1 message costs in the broker, beside bare aedes and Mosquitto, which keep
+ * nothing that can be lost with the machine. About a minute.
+ *
+ *   npm run build && node dist/test/bench/broker.js
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import type { Load, LoadResult } from './broker-load.ts';
+import type { ServerRole } from './broker-server.ts';
+
+type Print = (line: string) => void;
+
+interface Server {
+  readonly port: number;
+  readonly pid: number;
+  stop(): Promise<void>;
+}
+
+const cases = [
+  { clients: 1, window: 1 },
+  { clients: 1, window: 20 },
+  { clients: 100, window: 1 },
+  { clients: 100, window: 20 },
+] as const;
+const warmMs = 700;
+const measureMs = 2300;
+const mosquitto = ['/usr/sbin/mosquitto', '/usr/bin/mosquitto'].find((path) => existsSync(path));
+const taskset = ['/usr/bin/taskset', '/bin/taskset'].find((path) => existsSync(path));
+const canPin = taskset !== undefined && cpus().length > 1;
+
+/** A process on one processor alone; the server and the load do not share theirs. */
+function start(processor: number, program: string, args: readonly string[]): ChildProcess {
+  const [file, ...rest] = canPin
+    ? [taskset!, '-c', String(processor), program, ...args]
+    : [program, ...args];
+  return spawn(file!, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
+}
+
+function script(name: string): string {
+  return fileURLToPath(new URL(name + import.meta.url.slice(-3), import.meta.url));
+}
+
+async function firstLine(child: ChildProcess): Promise<string> {
+  let text = '';
+  for await (const chunk of child.stdout!) {
+    text += chunk;
+    if (text.includes('\n')) break;
+  }
+  return text.trim();
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  await new Promise((resolve) => child.once('exit', resolve));
+}
+
+function stopper(child: ChildProcess, folder: string): () => Promise<void> {
+  return async () => {
+    child.kill('SIGTERM');
+    await ended(child);
+    await rm(folder, { recursive: true, force: true });
+  };
+}
+
+async function startOurs(role: ServerRole): Promise<Server> {
+  const folder = await mkdtemp(join(tmpdir(), 'tidegate-bench-'));
+  const child = start(0, process.execPath, [script('./broker-server'), role, folder]);
+  const port = Number(await firstLine(child));
+  return { port, pid: child.pid!, stop: stopper(child, folder) };
+}
+
+async function freePort(): Promise<number> {
+  return await new Promise((resolve) => {
+    const server = createServer();
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' ? (address?.port ?? 0) : 0));
+    });
+  });
+}
+
+async function startMosquitto(): Promise<Server> {
+  const folder = await mkdtemp(join(tmpdir(), 'tidegate-bench-'));
+  const port = await freePort();
+  const lines = [
+    'per_listener_settings false',
+    'user root',
+    'persistence true',
+    `persistence_location ${folder}/`,
+    'autosave_interval 1',
+    'allow_anonymous true',
+    'log_dest none',
+    `listener ${port} 127.0.0.1`,
+  ];
+  await writeFile(join(folder, 'mosquitto.conf'), `${lines.join('\n')}\n`);
+  const child = start(0, mosquitto!, ['-c', join(folder, 'mosquitto.conf')]);
+  for (let attempt = 0; attempt < 100 && !(await takesConnections(port)); attempt++) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return { port, pid: child.pid!, stop: stopper(child, folder) };
+}
+
+async function takesConnections(port: number): Promise<boolean> {
+  return await new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
+
+async function measure(load: Load): Promise<LoadResult> {
+  const child = start(1, process.execPath, [script('./broker-load'), JSON.stringify(load)]);
+  const result = JSON.parse(await firstLine(child)) as LoadResult;
+  await ended(child);
+  return result;
+}
+
+const servers: readonly { readonly name: string; start(): Promise<Server> }[] = [
+  { name: 'aedes, nothing kept', start: async () => await startOurs('aedes') },
+  { name: 'broker, payloads synced', start: async () => await startOurs('broker') },
+  { name: 'broker, decoded and logged', start: async () => await startOurs('gateway') },
+  ...(mosquitto === undefined ? [] : [{ name: 'Mosquitto', start: startMosquitto }]),
+];
+
+/** Prints the table, and resolves with the rates. `only` picks servers by a part of their name. */
+export async function run(print: Print = () => {}, only = '') {
+  const rows: { name: string; value: number; unit: string; note: string }[] = [];
+  const baseline = new Map<string, number>();
+  if (mosquitto === undefined) print('mosquitto is not installed: it is left out.');
+  print(
+    `${'QoS 1, 120 bytes of JSON'.padEnd(28)}${'clients x window'.padStart(17)}` +
+      `${'messages/s'.padStart(12)}${'x aedes'.padStart(9)}${'p50 ms'.padStart(9)}` +
+      `${'p99 ms'.padStart(9)}${'CPU us'.padStart(8)}`,
+  );
+  for (const server of servers.filter(({ name }) => name.includes(only))) {
+    for (const { clients, window } of cases) {
+      const running = await server.start();
+      const { port, pid } = running;
+      const result = await measure({ port, pid, clients, window, warmMs, measureMs });
+      await running.stop();
+      const shape = `${clients} x ${window}`;
+      if (!baseline.has(shape)) baseline.set(shape, result.messagesPerSecond);
+      const ratio = result.messagesPerSecond / baseline.get(shape)!;
+      const note = `p50 ${result.p50Ms.toFixed(2)} ms, p99 ${result.p99Ms.toFixed(2)} ms`;
+      rows.push({
+        name: `${server.name}, ${shape}`,
+        value: Math.round(result.messagesPerSecond),
+        unit: 'messages/s',
+        note,
+      });
+      print(
+        `${server.name.padEnd(28)}${shape.padStart(17)}` +
+          `${result.messagesPerSecond.toFixed(0).padStart(12)}${ratio.toFixed(2).padStart(9)}` +
+          `${result.p50Ms.toFixed(2).padStart(9)}${result.p99Ms.toFixed(2).padStart(9)}` +
+          `${result.cpuUsPerMessage.toFixed(1).padStart(8)}`,
+      );
+    }
+  }
+  return rows;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  await run((line) => process.stdout.write(`${line}\n`), process.argv[2]);
+}

@@ -1,0 +1,198 @@
+/**
+ * What a reading costs on its way in, in nanoseconds: from bytes to a draft, and through a rule.
+ *
+ *   npm run build && node dist/test/bench/ingest.js
+ */
+import { pathToFileURL } from 'node:url';
+import { jsonCodec } from '../../src/codec/json.ts';
+import { ingestMappingOptions } from '../../src/codec/mapping-options.ts';
+import type { CloudEvent } from '../../src/event/event.ts';
+import { createDuplicateWindow } from '../../src/flow/duplicates.ts';
+import { createMapper } from '../../src/flow/mapping.ts';
+import { ruleKinds } from '../../src/rule/index.ts';
+import type { Message } from '../../src/source/source.ts';
+
+type Print = (line: string) => void;
+
+const devices = 100;
+const rounds = 5;
+const perRound = 400_000;
+
+/** The best of some rounds: others share the machine. */
+function nsPer(step: (index: number) => unknown): number {
+  let best = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < rounds; round++) {
+    const start = process.hrtime.bigint();
+    for (let index = 0; index < perRound; index++) kept = step(index);
+    best = Math.min(best, Number(process.hrtime.bigint() - start) / perRound);
+  }
+  return best;
+}
+/** Somebody must want the results, or they are never made. */
+let kept: unknown;
+
+const clock = {
+  now: () => start,
+  monotonic: () => 0,
+  boot: '',
+  quality: () => 'synchronised' as const,
+  sleep: () => Promise.resolve(),
+};
+const start = Date.UTC(2026, 10, 20);
+
+function messages(ts: (index: number) => unknown): Message[] {
+  return Array.from({ length: 1_024 }, (_, index) => {
+    const device = `gh-${String(index % devices).padStart(2, '0')}`;
+    const reading = {
+      ts: ts(index),
+      temperature: Math.round(2000 + 500 * Math.sin(index)) / 100,
+      humidity: 40 + (index % 20),
+      pressure: 1013.25,
+      battery: 3.71,
+      status: 'ok',
+      seq: index,
+    };
+    return {
+      topic: `sensors/${device}/climate`,
+      payload: Buffer.from(JSON.stringify(reading)),
+      receivedAt: start,
+    };
+  });
+}
+
+function mapper(mapping: object) {
+  return createMapper(
+    [
+      ingestMappingOptions.parse({
+        topic: 'sensors/{device}/{measurement}',
+        codec: 'json',
+        ...mapping,
+      }),
+    ],
+    { source: '/gateways/bench/broker', clock, onRefusedTime: () => {} },
+  );
+}
+
+function decodeAndMap(mapping: object, all: readonly Message[]) {
+  const routeOf = mapper(mapping);
+  return (index: number): unknown => {
+    const message = all[index & 1_023]!;
+    const route = routeOf(message.topic)!;
+    return route.readingsOf(route.codec.decode(message.payload), message);
+  };
+}
+
+function readings(): CloudEvent<'reading'>[] {
+  const step = decodeAndMap(
+    {},
+    messages(() => start),
+  );
+  return Array.from({ length: 1_024 }, (_, index) => {
+    const { drafts } = step(index) as { drafts: CloudEvent<'reading'>[] };
+    return { ...drafts[0]!, id: `${index}`, recordedTime: start };
+  });
+}
+
+export async function run(print: Print): Promise<void> {
+  const row = (what: string, ns: number): void =>
+    print(`${what.padEnd(52)}${ns.toFixed(0).padStart(6)} ns`);
+  const all = messages((index) => start + index);
+  const dated = messages((index) => new Date(start + index).toISOString());
+  print(`A reading of ${all[9]!.payload.byteLength} bytes with 7 members.`);
+  row(
+    'JSON.parse of its text',
+    nsPer((index) => JSON.parse(String(all[index & 1_023]!.payload))),
+  );
+  row(
+    'decode',
+    nsPer((index) => jsonCodec.decode(all[index & 1_023]!.payload)),
+  );
+  row('decode and map', nsPer(decodeAndMap({}, all)));
+  row(
+    '  with time in milliseconds',
+    nsPer(decodeAndMap({ time: { path: 'ts', unit: 'ms' } }, all)),
+  );
+  row('  with time as ISO 8601', nsPer(decodeAndMap({ time: { path: 'ts' } }, dated)));
+  const fields = { temperature: 'temperature', humidity: 'humidity' };
+  row('  with two fields chosen', nsPer(decodeAndMap({ fields }, all)));
+  row('  with an identity', nsPer(decodeAndMap({ identity: ['ts', 'seq'] }, all)));
+  benchDuplicates(row);
+  benchRules(row);
+}
+
+function benchDuplicates(row: (what: string, ns: number) => void): void {
+  const window = createDuplicateWindow(100_000);
+  const step = decodeAndMap(
+    { identity: ['seq'] },
+    messages(() => start),
+  );
+  const ids = Array.from({ length: 1_024 }, (_, index) => {
+    const { drafts } = step(index) as { drafts: { id: string }[] };
+    return drafts[0]!.id;
+  });
+  // Filled to its limit, as after a day.
+  for (let index = 0; index < 120_000; index++) {
+    const id = ids[index & 1_023]!;
+    window.remember(
+      index
+        .toString(32)
+        .replace(/[ilou]/g, 'z')
+        .padStart(6, '0') + id.slice(6),
+    );
+  }
+  row(
+    'duplicate window: not there, remember',
+    nsPer((index) => {
+      const id = `${1_000_000_000 + index}${ids[index & 1_023]!.slice(10)}`;
+      return window.has(id) || window.remember(id);
+    }),
+  );
+}
+
+function benchRules(row: (what: string, ns: number) => void): void {
+  const events = readings();
+  const { threshold, silence } = ruleKinds;
+  const rule = (options: object) =>
+    threshold.create(threshold.options.parse(options), { name: 'r' });
+  const stepping = (each: { step(event: CloudEvent, elapsedMs: number): unknown }) => {
+    let elapsed = 0;
+    return (index: number) => each.step(events[index & 1_023]!, ++elapsed);
+  };
+  row('threshold: another field', nsPer(stepping(rule({ field: 'voltage', above: 30 }))));
+  row('threshold: within bounds', nsPer(stepping(rule({ field: 'temperature', above: 30 }))));
+  const where = { device: 'gh-*', measurement: 'climate' };
+  row(
+    'threshold: beyond and firing, where',
+    nsPer(stepping(rule({ field: 'temperature', above: 0, where }))),
+  );
+  row(
+    'threshold: beyond and pending',
+    nsPer(stepping(rule({ field: 'temperature', above: 0, for: '30d' }))),
+  );
+  row(
+    'threshold: fires or resolves every time',
+    nsPer(stepping(rule({ field: 'battery', above: 3.7 }))),
+  );
+  row(
+    'silence: another measurement',
+    nsPer(
+      stepping(
+        silence.create(silence.options.parse({ after: '5m', where: { measurement: 'x' } }), {
+          name: 'r',
+        }),
+      ),
+    ),
+  );
+  row(
+    'silence: matching',
+    nsPer(
+      stepping(
+        silence.create(silence.options.parse({ after: '5m', where: { device: 'gh-*' } }), {
+          name: 'r',
+        }),
+      ),
+    ),
+  );
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await run(console.log);

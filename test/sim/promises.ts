@@ -1,0 +1,110 @@
+/** What must hold at the end of every life, whatever happened in it. */
+import { expect } from 'vitest';
+import type { CloudEvent } from '../../src/event/event.ts';
+import type { World } from './life.ts';
+
+export async function expectPromisesKept(world: World): Promise<void> {
+  const recorded = await world.recorded();
+  expectPositionsWithoutHoles(recorded);
+  expectAcknowledgedRecorded(world, recorded);
+  expectDelivered(world, recorded);
+  expectAlertsAsModelled(recorded);
+}
+
+/** 1. What was acknowledged survives; what was repeated stands once. */
+export function expectAcknowledgedRecorded(world: World, recorded: readonly CloudEvent[]): void {
+  const counts = new Map<string, number>();
+  let undecodable = 0;
+  for (const event of recorded) {
+    if (event.type === 'undecodable') undecodable++;
+    if (event.type !== 'reading') continue;
+    const key = `${event.subject} ${event.data.fields.seq}`;
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  const garbage = world.sent.filter((sent) => sent.payload === garbagePayload);
+  expect(undecodable, 'garbage that was acknowledged is kept').toBeGreaterThanOrEqual(
+    garbage.filter((sent) => sent.acknowledged).length,
+  );
+  for (const sent of world.sent) {
+    if (sent.payload === garbagePayload) continue;
+    const count = counts.get(`${sent.device} ${sent.seq}`) ?? 0;
+    if (sent.acknowledged) expect(count, `${sent.device} ${sent.seq} was acknowledged`).toBe(1);
+    else expect(count).toBeLessThanOrEqual(1);
+  }
+}
+export const garbagePayload = '{"temperature": 4';
+
+/** 2. Every sink has every event it wants, in order, or the log says by name that it refused it. */
+function expectDelivered(world: World, recorded: readonly CloudEvent[]): void {
+  for (const sink of world.sinks) {
+    const refused = new Set(sink.rejected.map(({ event }) => event.id));
+    const named = new Set(
+      recorded.flatMap((event) =>
+        event.type === 'rejected' && event.data.sink === sink.name
+          ? [(event.data.event as { id: string }).id]
+          : [],
+      ),
+    );
+    const taken = new Map<string, number>();
+    sink.taken.forEach(({ id }, index) => {
+      if (!taken.has(id)) taken.set(id, index);
+    });
+    const latest = { reading: -1, other: -1 };
+    const seen = new Set<string>();
+    for (const event of recorded) {
+      // A refusal that was told again after a crash is the same event, told twice.
+      if (!sink.types.includes(event.type) || seen.has(event.id)) continue;
+      seen.add(event.id);
+      const at = taken.get(event.id);
+      if (at === undefined) {
+        const where = `${event.type} ${event.id} reached ${sink.name} or was refused by name`;
+        expect(event.type === 'rejected' ? refused.has(event.id) : named.has(event.id), where).toBe(
+          true,
+        );
+        continue;
+      }
+      if (refused.has(event.id)) continue;
+      const lane = event.type === 'reading' ? 'reading' : 'other';
+      expect(at, `${event.id} reached ${sink.name} in order`).toBeGreaterThan(latest[lane]);
+      latest[lane] = at;
+    }
+  }
+}
+
+/** 3. Alerts follow from the readings alone: each said once, a firing before its resolve. */
+function expectAlertsAsModelled(recorded: readonly CloudEvent[]): void {
+  const expected: string[] = [];
+  const hot = new Map<string, boolean>();
+  for (const event of recorded) {
+    if (event.type !== 'reading') continue;
+    const value = event.data.fields.temperature;
+    if (typeof value !== 'number') continue;
+    const was = hot.get(event.subject) ?? false;
+    if (!was && value > 30) expected.push(`${event.id} ${event.subject} firing`);
+    if (was && value < 28) expected.push(`${event.id} ${event.subject} resolved`);
+    hot.set(event.subject, was ? value >= 28 : value > 30);
+  }
+  const said: string[] = [];
+  const open = new Map<string, string>();
+  for (const event of recorded) {
+    if (event.type !== 'alert') continue;
+    const { rule, state, incident } = event.data;
+    if (rule === 'hot') said.push(`${event.extensions?.causationid} ${event.subject} ${state}`);
+    const key = `${rule} ${event.subject}`;
+    if (state === 'firing') {
+      expect(open.has(key), `${rule} fires for ${event.subject} while it is firing`).toBe(false);
+      open.set(key, incident);
+    } else {
+      expect(open.get(key), `the incident of ${rule} for ${event.subject}`).toBe(incident);
+      open.delete(key);
+    }
+  }
+  expect(said.sort()).toEqual(expected.sort());
+}
+
+/** Positions are without holes as long as nothing was dropped or damaged. */
+function expectPositionsWithoutHoles(recorded: readonly { position: number }[]): void {
+  recorded.forEach((entry, index) => {
+    expect(entry.position).toBe(recorded[0]!.position + index);
+  });
+}

@@ -1,0 +1,168 @@
+import { rm } from 'node:fs/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { type Broker, startBroker } from '../firmware-sim/broker.ts';
+import { eventually } from '../services/child.ts';
+import {
+  childrenOf,
+  copyTree,
+  isRunning,
+  killQuietly,
+  killWhatIsLeft,
+  type Running,
+  runScript,
+  type Tree,
+} from './tree.ts';
+
+/**
+ * A gateway with faults that the real one cannot be made to have on demand. What it is depends on
+ * the environment, which the script hands on.
+ */
+const standIn = `
+process.send?.({ addresses: ['tls://127.0.0.1:1', process.env.BROKER] });
+console.log('gateway: ' + process.argv.slice(2).join(' '));
+process.on('SIGTERM', () => {
+  console.log('gateway: SIGTERM');
+  if (process.env.MOOD !== 'stubborn') process.exit(0);
+});
+if (process.env.MOOD === 'mortal') setTimeout(() => process.exit(3), 700);
+if (process.env.MOOD === 'stillborn') process.exit(78);
+setInterval(() => {}, 1000);
+`;
+
+let tree: Tree;
+let broker: Broker;
+const onLinux = process.platform === 'linux';
+
+beforeAll(async () => {
+  tree = await copyTree();
+  await tree.write('dist/src/main.js', standIn);
+  broker = await startBroker();
+}, 60_000);
+afterEach(killWhatIsLeft);
+afterAll(async () => {
+  await broker.kill();
+  await tree.remove();
+});
+
+interface Started extends Running {
+  /** The gateway and the fleet. */
+  readonly children: readonly number[];
+}
+const start = async (mood = 'well', ...args: string[]): Promise<Started> => {
+  const before = broker.heard.length;
+  const running = runScript(tree, 'start.mjs', args, { BROKER: broker.url, MOOD: mood });
+  await eventually(() => expect(broker.heard.length, running.said).toBeGreaterThan(before + 5));
+  return Object.assign(running, { children: childrenOf(running.pid) });
+};
+const millisecondsUntil = async (ended: Promise<unknown>): Promise<number> => {
+  const at = performance.now();
+  await ended;
+  return performance.now() - at;
+};
+const allGone = async (pids: readonly number[], withinMs: number): Promise<void> => {
+  expect(pids).toHaveLength(2);
+  await eventually(() => expect(pids.filter(isRunning)).toEqual([]), withinMs);
+};
+
+describe.skipIf(!onLinux)('npm start', () => {
+  test.for(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s ends both within 2 s', async (signal) => {
+    const { child, children, ended } = await start();
+    child.kill(signal);
+    expect(await millisecondsUntil(ended)).toBeLessThan(2_000);
+    expect(await ended).toBe(0);
+    await allGone(children, 0);
+  });
+
+  test('the devices stop first, so that nothing is on its way when the gateway goes', async () => {
+    const running = await start();
+    running.child.kill('SIGINT');
+    await running.ended;
+    const [, sent, acknowledged] =
+      /Devices: 5 sent (\d+) messages, (\d+) acknowledged, 0 lost\./.exec(running.said) ?? [];
+    expect(Number(sent)).toBeGreaterThan(5);
+    expect(acknowledged).toBe(sent);
+  });
+
+  test('a gateway that does not stop is killed within 2 s', async () => {
+    const { child, children, ended } = await start('stubborn');
+    child.kill('SIGINT');
+    expect(await millisecondsUntil(ended)).toBeLessThan(2_000);
+    await allGone(children, 0);
+  });
+
+  test('a second Ctrl-C does not wait', async () => {
+    const running = await start('stubborn');
+    running.child.kill('SIGINT');
+    await eventually(() => expect(running.said).toContain('gateway: SIGTERM'));
+    running.child.kill('SIGINT');
+    expect(await millisecondsUntil(running.ended)).toBeLessThan(500);
+    await allGone(running.children, 0);
+  });
+
+  test('when the gateway dies the devices go too, and its exit status is passed on', async () => {
+    const running = runScript(tree, 'start.mjs', [], { BROKER: broker.url, MOOD: 'mortal' });
+    await eventually(() => expect(childrenOf(running.pid)).toHaveLength(2));
+    const children = childrenOf(running.pid);
+    expect(await running.ended).toBe(3);
+    expect(running.said).toContain('The gateway ended by itself');
+    await allGone(children, 0);
+  });
+
+  test('a gateway that cannot start passes its exit status on at once', async () => {
+    const running = runScript(tree, 'start.mjs', [], { BROKER: broker.url, MOOD: 'stillborn' });
+    expect(await millisecondsUntil(running.ended)).toBeLessThan(3_000);
+    expect(await running.ended).toBe(78);
+  });
+
+  test('when the devices die the gateway stops, and that is a failure', async () => {
+    const running = await start();
+    killQuietly(running.children[1]!);
+    expect(await running.ended).toBe(1);
+    expect(running.said).toContain('gateway: SIGTERM');
+    await allGone(running.children, 0);
+  });
+
+  test('nobody is left when it is killed with SIGKILL', async () => {
+    const { child, children, ended } = await start();
+    child.kill('SIGKILL');
+    expect(await ended).toBe('SIGKILL');
+    await allGone(children, 2_000);
+  });
+
+  test('nobody is left when it is killed, even if the gateway will not stop', async () => {
+    const { child, children } = await start('stubborn');
+    child.kill('SIGKILL');
+    await allGone(children, 3_000);
+  });
+
+  test('what it does not know goes to the gateway', async () => {
+    const running = await start('well', '--data', 'elsewhere', '--devices', '2', '--rate=20');
+    running.child.kill('SIGINT');
+    await running.ended;
+    expect(running.said).toMatch(
+      /^gateway: run --display --data elsewhere --config config.greenhouse.yaml$/m,
+    );
+    expect(running.said).toContain('Devices: 2 sent');
+  });
+
+  test('--no-fleet runs the gateway alone', async () => {
+    const running = runScript(tree, 'start.mjs', ['--no-fleet', '--config', 'mine.yaml']);
+    await eventually(() => expect(running.said).toContain('run --display --config mine.yaml\n'));
+    expect(childrenOf(running.pid)).toHaveLength(1);
+    running.child.kill('SIGINT');
+    expect(await running.ended).toBe(0);
+    expect(running.said).not.toContain('Devices:');
+  });
+
+  test('a tidegate.yaml is left to the gateway to find', async () => {
+    await tree.write('tidegate.yaml', '');
+    try {
+      const running = runScript(tree, 'start.mjs', ['--no-fleet']);
+      await eventually(() => expect(running.said).toMatch(/^gateway: run --display$/m));
+      running.child.kill('SIGINT');
+      await running.ended;
+    } finally {
+      await rm(`${tree.root}/tidegate.yaml`);
+    }
+  });
+});
