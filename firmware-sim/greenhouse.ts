@@ -30,7 +30,7 @@ export const greenhouse: Profile = {
 
 function stickyVent(index: number): Behaviour {
   const times = { everyMs: 60_000, lastsMs: 18_000, rampMs: 4_000 };
-  const afterMs = 8_000 + ((Math.floor(index / sticky.among) * 7_000) % times.everyMs);
+  const afterMs = 3_000 + ((Math.floor(index / sticky.among) * 7_000) % times.everyMs);
   return compose(
     overheat({ ...times, afterMs, field: 'temperature', peak: 32 }),
     overheat({ ...times, afterMs, field: 'humidity', peak: 38 }),

@@ -14,7 +14,7 @@ import { root, runScript, setUp } from './setup.mjs';
 const devicesStopMaxMs = 800;
 const stopMaxMs = 1_700;
 /** How long the gateway may take to tell where it listens, before its default is taken for granted. */
-const addressMaxMs = 5_000;
+const addressMaxMs = 10_000;
 const parentPollMs = 500;
 
 const usage = `Usage: npm start -- [options]

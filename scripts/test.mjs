@@ -27,7 +27,7 @@ function missingServices() {
   const tests = join(root, 'test');
   const asked = new Set();
   for (const name of readdirSync(tests, { recursive: true })) {
-    if (!name.endsWith('.ts')) continue;
+    if (!name.endsWith('.test.ts') || name.startsWith('services')) continue;
     const text = readFileSync(join(tests, name), 'utf8');
     for (const [, program] of text.matchAll(/\bavailable\('([^']+)'\)/g)) asked.add(program);
   }

@@ -38,6 +38,8 @@ const iso =
  * 60 is the first of the next minute.
  */
 export function isoMsOf(text: string): number {
+  const quick = sameDayMsOf(text);
+  if (quick >= 0) return quick;
   const parts = iso.exec(text);
   if (parts === null) return Number.NaN;
   const number = (group: number): number => Number(parts[group] ?? 0);
@@ -47,13 +49,49 @@ export function isoMsOf(text: string): number {
     return Number.NaN;
   }
   if (hour > 23 || minute > 59 || second > 60) return Number.NaN;
+  dayText = text.slice(0, 10);
+  dayMs = Date.UTC(year, month - 1, day);
   const zoneMinutes = number(9) * 60 + number(10);
   const ms = Number((parts[7] ?? '').slice(0, 3).padEnd(3, '0'));
-  const utc = Date.UTC(year, month - 1, day, hour, minute, second, ms);
+  const utc = dayMs + hour * 3_600_000 + minute * 60_000 + second * 1_000 + ms;
   return utc - (parts[8] === '-' ? -zoneMinutes : zoneMinutes) * 60_000;
 }
 
 function daysIn(year: number, month: number): number {
   if (month !== 2) return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31;
   return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 29 : 28;
+}
+
+/** The day that was seen last: most times of a stream share it. */
+let dayText = '';
+let dayMs = Number.NaN;
+
+/** `2026-11-20T14:09:00.123Z`, with any number of decimals, on the day seen last; else -1. */
+function sameDayMsOf(text: string): number {
+  const end = text.length - 1;
+  if (end < 19 || text.charCodeAt(10) !== 0x54 || text.charCodeAt(end) !== 0x5a) return -1;
+  if (dayText === '' || !text.startsWith(dayText)) return -1;
+  if (text.charCodeAt(13) !== 0x3a || text.charCodeAt(16) !== 0x3a) return -1;
+  const hour = twoDigits(text, 11);
+  const minute = twoDigits(text, 14);
+  const second = twoDigits(text, 17);
+  if (!(hour < 24 && minute < 60 && second < 60)) return -1;
+  let ms = 0;
+  if (end > 19) {
+    if (text.charCodeAt(19) !== 0x2e || end === 20) return -1;
+    for (let at = 20; at < end; at++) {
+      const digit = text.charCodeAt(at) - 0x30;
+      if (!(digit >= 0 && digit <= 9)) return -1;
+      if (at < 23) ms += digit * scales[at - 20]!;
+    }
+  }
+  return dayMs + hour * 3_600_000 + minute * 60_000 + second * 1_000 + ms;
+}
+const scales = [100, 10, 1];
+
+/** NaN for anything but digits. */
+function twoDigits(text: string, at: number): number {
+  const tens = text.charCodeAt(at) - 0x30;
+  const ones = text.charCodeAt(at + 1) - 0x30;
+  return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : Number.NaN;
 }

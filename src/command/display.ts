@@ -11,10 +11,12 @@ export interface Screen {
 export interface DisplayOptions {
   readonly out: Screen;
   readonly clock: Clock;
-  /** Events each sink has not taken yet, by its name. */
+  /** Events each reader is behind, by its name: `<sink>/<lane>`, or a part of the gateway. */
   readonly waiting?: () => Readonly<Record<string, number>>;
   /** Without it: on a terminal, unless NO_COLOR is set. */
   readonly color?: boolean;
+  /** Tells the process that started this one; without it, over the channel between them if any. */
+  readonly tellParent?: (message: { readonly addresses: readonly string[] }) => void;
 }
 
 export interface StartedAt {
@@ -48,10 +50,12 @@ const rateOverMs = 5_000;
 const namesMax = 10_000;
 /** Alerts that are printed between two refreshes; the others are counted. */
 const alertLinesMax = 20;
+const erase = '\r\x1b[K';
 
 export function createDisplay(options: DisplayOptions): Display {
   const { out, clock } = options;
   const color = options.color ?? (out.isTerminal && !process.env.NO_COLOR);
+  const tellParent = options.tellParent ?? ((message) => void process.send?.(message));
   const refreshMs = out.isTerminal ? terminalRefreshMs : pipeRefreshMs;
   const ended = new AbortController();
   const tally = createTally();
@@ -60,7 +64,7 @@ export function createDisplay(options: DisplayOptions): Display {
   let alertLines = 0;
 
   const print = (line: string): void => {
-    out.write(`${shown === '' ? '' : '\r\x1b[K'}${line}\n`);
+    out.write(`${shown === '' ? '' : erase}${line}\n`);
     shown = '';
   };
   const printAlert = (event: CloudEvent<'alert'>): void => {
@@ -76,8 +80,10 @@ export function createDisplay(options: DisplayOptions): Display {
       out.write(`${timeOf(clock.now())}  ${status}\n`);
       return;
     }
-    const line = cut(status, (out.columns ?? 80) - 1);
-    if (line !== shown) out.write(`\r\x1b[K${color ? `\x1b[2m${line}\x1b[22m` : line}`);
+    // A terminal that does not know its width says 0.
+    const line = cut(status, (out.columns || 80) - 1);
+    // The cursor goes back to the margin, so that a line of the log begins there and not behind it.
+    if (line !== shown) out.write(`${erase}${color ? `\x1b[2m${line}\x1b[22m` : line}\r`);
     shown = line;
   };
   const keepRefreshing = async (): Promise<void> => {
@@ -94,6 +100,7 @@ export function createDisplay(options: DisplayOptions): Display {
   return {
     started(at) {
       for (const line of welcome(at)) print(line);
+      tellParent({ addresses: at.addresses });
       void keepRefreshing();
     },
     event: take,
@@ -209,13 +216,23 @@ function statusLine(
   ];
   if (firing.size > 0) parts.push(`${whole(firing.size)} firing`);
   if (last !== undefined) parts.push(`${visible(last.subject)} ${fieldOf(last)}`);
-  for (const [sink, events] of Object.entries(waiting)) {
-    parts.push(`${visible(sink)} ${events === 0 ? 'up to date' : `${whole(events)} waiting`}`);
+  for (const [name, events] of waitingBySink(waiting)) {
+    parts.push(`${visible(name)} ${events === 0 ? 'up to date' : `${whole(events)} waiting`}`);
   }
   if (tally.undecodable > 0) parts.push(`${whole(tally.undecodable)} unreadable`);
   if (tally.rejected > 0) parts.push(`${whole(tally.rejected)} rejected`);
   if (tally.lost > 0) parts.push(`${whole(tally.lost)} lost to the limits`);
   return parts.join(' · ');
+}
+
+/** A sink is as far behind as its slowest lane; parts of the gateway are named when they are behind. */
+function waitingBySink(waiting: Readonly<Record<string, number>>): Map<string, number> {
+  const sinks = new Map<string, number>();
+  for (const [reader, events] of Object.entries(waiting)) {
+    const [sink, lane] = reader.split('/') as [string, string?];
+    if (lane !== undefined || events > 0) sinks.set(sink, Math.max(sinks.get(sink) ?? 0, events));
+  }
+  return sinks;
 }
 
 /** The first field of a reading. */

@@ -171,7 +171,7 @@ function startDisplay({ gateway, broker, admin, clock, logger }: Running, config
       },
     },
     clock,
-    waiting: gateway.lag,
+    waiting: () => waitingOf(Object.keys(config.sinks), gateway.lag()),
   });
   const ended = new AbortController();
   const reader = gateway.log.reader(gateway.log.last);
@@ -193,6 +193,16 @@ function startDisplay({ gateway, broker, admin, clock, logger }: Running, config
     reader.close();
     display.stopped(counts);
   };
+}
+
+/** Events that each sink has still to take: those of the lane that is further behind. */
+function waitingOf(
+  sinks: readonly string[],
+  lag: Readonly<Record<string, number>>,
+): Record<string, number> {
+  return Object.fromEntries(
+    sinks.map((sink) => [sink, Math.max(lag[`${sink}/alerts`] ?? 0, lag[`${sink}/readings`] ?? 0)]),
+  );
 }
 
 async function countsOf(metrics: Metrics): Promise<Parameters<Display['stopped']>[0]> {

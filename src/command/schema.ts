@@ -12,8 +12,8 @@ export const schema: Command = {
     '  # yaml-language-server: $schema=tidegate.schema.json',
   ].join('\n'),
   async run({ print }) {
-    const { configJsonSchema } = await import('../config/json-schema.ts');
-    await print(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
+    const { editorSchema } = await import('../config/json-schema.ts');
+    await print(`${JSON.stringify(editorSchema(), null, 2)}\n`);
     return exitStatus.done;
   },
 };

@@ -29,6 +29,21 @@ export function configJsonSchema(): JsonSchema {
   return made;
 }
 
+/**
+ * The same for an editor: a section may also be null, as it is to YAML while all its lines are
+ * commented out.
+ */
+export function editorSchema(schema: JsonSchema = configJsonSchema()): JsonSchema {
+  const { properties, items } = schema;
+  if (items !== undefined) return { ...schema, items: editorSchema(items) };
+  if (properties === undefined) return schema;
+  const sections = Object.entries(properties).map(([key, each]) => {
+    const isSection = each.type === 'object' || each.type === 'array';
+    return [key, isSection ? { ...editorSchema(each), type: [each.type, 'null'] } : each];
+  });
+  return { ...schema, properties: Object.fromEntries(sections) };
+}
+
 /** The schema without its choices: what the value may be, each possibility on its own. */
 export function alternativesOf(schema: JsonSchema): readonly JsonSchema[] {
   const choices = schema.anyOf ?? schema.oneOf;

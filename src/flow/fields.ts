@@ -31,14 +31,21 @@ type Skip = Map<string, Skip | null>;
 function readerOfLeaves(mapping: IngestMapping): FieldReader {
   const used = pathsUsed(mapping);
   const timePath = mapping.time === undefined ? [] : [parsePath(mapping.time.path)];
-  const skip = skipOf([...used, ...timePath]);
+  const all = [...used, ...timePath];
+  const skip = skipOf(all);
   const skipButTime = skipOf(used);
+  const onlyName = all.length === 1 && all[0]!.length === 1 ? all[0]![0]! : undefined;
   return {
     read(document, timeIsField) {
       const passed = timeIsField ? skipButTime : skip;
-      // Most documents are their own fields.
-      if (passed === undefined && isFlat(document)) return document;
-      const target = createTarget();
+      // Most documents are their own fields, or are but for one member.
+      if (passed === undefined) {
+        if (isFlat(document)) return document;
+      } else if (onlyName !== undefined) {
+        const fields = flatCopy(document, onlyName);
+        if (fields !== undefined) return fields;
+      }
+      const target = new Target();
       collect(target, '', document, passed);
       return target.done();
     },
@@ -53,13 +60,14 @@ function readerOfPaths(
   const timePath = mapping.time === undefined ? undefined : parsePath(mapping.time.path);
   return {
     read(document, timeIsField) {
-      const target = createTarget();
+      const target = new Target();
       for (const { name, path } of wanted) {
         const value = valueAt(document, path);
         if (value !== undefined) collect(target, name, value, undefined);
       }
-      if (timeIsField)
+      if (timeIsField) {
         collect(target, timePath!.join('_'), valueAt(document, timePath!)!, undefined);
+      }
       return target.done();
     },
   };
@@ -94,42 +102,56 @@ function isFlat(document: Document): document is Fields {
   if (typeof document !== 'object' || document === null || Array.isArray(document)) return false;
   let count = 0;
   for (const name in document) {
-    if (typeof (document as Fields)[name] === 'object') return false;
-    if (name.length > nameMax || name === '' || name === '__proto__') return false;
-    if (++count > leavesMax) return false;
+    if (isOdd(name, (document as Fields)[name]!) || ++count > leavesMax) return false;
   }
   return count > 0;
 }
 
-function createTarget() {
+/** The members of a flat object but one; undefined when it is not flat. */
+function flatCopy(document: Document, left: string): Fields | undefined {
+  if (typeof document !== 'object' || document === null || Array.isArray(document)) {
+    return undefined;
+  }
   const fields: Record<string, Value> = {};
   let count = 0;
-  return {
-    put(name: string, value: Value): void {
-      if (name.length > nameMax) {
-        throw new DecodeError(`A field's name has more than ${nameMax} characters.`);
-      }
-      // Assigning it would mean the prototype; no sensor is called so.
-      if (name === '__proto__') return;
-      if (++count > leavesMax) {
-        throw new DecodeError(`More than ${leavesMax} values in one reading.`);
-      }
-      fields[name] = value;
-    },
-    done(): Fields {
-      if (count > 0) return fields;
-      throw new DecodeError('No number, boolean or text where the mapping looks for fields.');
-    },
-  };
+  for (const name in document) {
+    if (name === left) continue;
+    const value = (document as Fields)[name]!;
+    if (isOdd(name, value) || ++count > leavesMax) return undefined;
+    fields[name] = value;
+  }
+  return count > 0 ? fields : undefined;
+}
+
+/** Whether a member cannot stand as it is. */
+function isOdd(name: string, value: Document): boolean {
+  return typeof value === 'object' || name.length > nameMax || name === '' || name === '__proto__';
+}
+
+class Target {
+  readonly fields: Record<string, Value> = {};
+  private count = 0;
+
+  put(name: string, value: Value): void {
+    if (name.length > nameMax) {
+      throw new DecodeError(`A field's name has more than ${nameMax} characters.`);
+    }
+    // Assigning it would mean the prototype; no sensor is called so.
+    if (name === '__proto__') return;
+    if (++this.count > leavesMax) {
+      throw new DecodeError(`More than ${leavesMax} values in one reading.`);
+    }
+    this.fields[name] = value;
+  }
+
+  done(): Fields {
+    if (this.count > 0) return this.fields;
+    throw new DecodeError('No number, boolean or text where the mapping looks for fields.');
+  }
 }
 
 /** Puts a leaf under its name, and every leaf of an object or array under its name and the way to it. */
-function collect(
-  target: ReturnType<typeof createTarget>,
-  name: string,
-  node: Document,
-  skip: Skip | undefined,
-): void {
+function collect(target: Target, name: string, node: Document, skip: Skip | undefined): void {
   if (node === null) return;
   if (typeof node !== 'object') {
     target.put(name === '' ? 'value' : name, node);

@@ -143,16 +143,11 @@ function createRoute(
     const claimed = mapping.time === undefined ? undefined : timeIn(document, mapping.time);
     const time = claimed === undefined ? message.receivedAt : believable(claimed, message, parts);
     const fields = mapping.fields.read(document, claimed !== undefined && time !== claimed);
-    const draft: Draft<'reading'> = {
-      type: 'reading',
-      source: parts.source,
-      subject,
-      time,
-      data: { measurement: name, tags: tagsOf(document), fields },
-    };
-    if (mapping.identity.length === 0) return draft;
-    const id = identityOf(draft, mapping, document, message, index);
-    return id === undefined ? draft : { ...draft, id };
+    const data = { measurement: name, tags: tagsOf(document), fields };
+    const id = identityOf([parts.source, subject, name], mapping, document, message, index);
+    return id === undefined
+      ? { type: 'reading', source: parts.source, subject, time, data }
+      : { type: 'reading', source: parts.source, subject, time, data, id };
   };
   return {
     codec: mapping.codec,
@@ -272,26 +267,25 @@ function believable(claimed: number, message: Message, parts: MapperParts): numb
   return receivedAt;
 }
 
-/** Undefined unless the message has all of it: what cannot be told apart is never dropped. */
+/**
+ * Adds what makes the reading unique to what it is of, and names it by that. Undefined unless the
+ * message has all of it: what cannot be told apart is never dropped.
+ */
 function identityOf(
-  draft: Draft<'reading'>,
+  of: (string | number | bigint | boolean)[],
   mapping: CompiledMapping,
   document: Document,
   message: Message,
   index: number,
 ): string | undefined {
-  const parts: (string | number | bigint | boolean)[] = [
-    draft.source,
-    draft.subject,
-    draft.data.measurement,
-  ];
+  if (mapping.identity.length === 0) return undefined;
   for (const each of mapping.identity) {
     const value = 'property' in each ? propertyOf(message, each.property) : valueAt(document, each);
     if (value === undefined || value === null || typeof value === 'object') return undefined;
-    parts.push(value);
+    of.push(value);
   }
-  if (!mapping.elementsDiffer) parts.push(index);
-  return hashIdOf(parts);
+  if (!mapping.elementsDiffer) of.push(index);
+  return hashIdOf(of);
 }
 
 function propertyOf(message: Message, name: string): string | undefined {

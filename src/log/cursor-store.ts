@@ -29,6 +29,11 @@ export interface CursorStoreParts {
   readonly metrics: Metrics;
 }
 
+export interface SavedCursors extends CursorStore {
+  /** The newest position in the file as it was opened: the log must never use it again. */
+  readonly newest: Position;
+}
+
 /**
  * Opens the cursors in the file `cursors`. Saves what has moved every `saveMs` (1,000), less often
  * when that is much; a save that fails is told and tried again.
@@ -36,7 +41,7 @@ export interface CursorStoreParts {
 export async function openCursorStore(
   parts: CursorStoreParts,
   options: { readonly saveMs?: number } = {},
-): Promise<CursorStore> {
+): Promise<SavedCursors> {
   const { disk, clock, logger, metrics } = parts;
   const saveMs = options.saveMs ?? 1_000;
   const saved = await readSaved(disk, logger);
@@ -95,7 +100,10 @@ export async function openCursorStore(
   };
   const captureEveryMs = (): number => everyMs;
 
+  let newest = 0;
+  for (const line of saved.values()) newest = Math.max(newest, decodeLine(line)?.position ?? 0);
   return {
+    newest: newest as Position,
     open(name, start) {
       const known = cursors.get(name);
       if (known !== undefined) return known;

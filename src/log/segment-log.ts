@@ -37,6 +37,8 @@ export interface LogParts {
   readonly metrics: Metrics;
   /** All who must not lose what they have not seen, with the positions they have saved. */
   readonly readers: () => Iterable<{ readonly name: string; readonly saved: Position }>;
+  /** The newest position that anybody has ever saved: should the log have lost it, it goes on behind. */
+  readonly newest?: Position;
 }
 
 const mebibyte = 2 ** 20;
@@ -51,7 +53,7 @@ const expireEveryMs = 60_000;
  * files are told and worked around.
  */
 export async function openEventLog(parts: LogParts, options: LogOptions): Promise<EventLog> {
-  let savedMax = 0;
+  let savedMax = parts.newest ?? 0;
   for (const { saved } of parts.readers()) savedMax = Math.max(savedMax, saved);
   try {
     const recovered = await recover(parts, savedMax);

@@ -246,7 +246,8 @@ function connectionOf(its: ConnectionParts): Connection {
       await Promise.race([farewell(session, status), clock.sleep(farewellMs, left.signal)]);
     } finally {
       left.abort();
-      await new Promise<void>((resolve) => session.client.end(true, () => resolve()));
+      // Without waiting: MQTT.js never calls back for a stream that is closed already.
+      session.client.end(true);
       closed();
     }
   };

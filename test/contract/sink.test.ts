@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connectAsync, type MqttClient } from 'mqtt';
 import { describe } from 'vitest';
@@ -9,7 +9,7 @@ import { readingOf } from '../event/events.ts';
 import { available, temporaryFolder } from '../services/child.ts';
 import { startInfluxDb } from '../services/influxdb.ts';
 import { startMosquitto } from '../services/mosquitto.ts';
-import { createSimSink } from '../sim/sink.ts';
+import { createSimSink, type SimSinkMood } from '../sim/sink.ts';
 import { startHttpReceiver } from '../sink/http-receiver.ts';
 import { sinkOf, sinkParts } from '../sink/parts.ts';
 import { type FarSide, numberOf, sinkContract } from './sink.ts';
@@ -18,13 +18,16 @@ sinkContract(
   'sim',
   async () => {
     const sink = createSimSink('sim');
+    const become = (mood: SimSinkMood) => async () => {
+      sink.mood = mood;
+    };
     return {
       sink,
       taken: async () => sink.taken.map(numberOf),
-      gone: async () => void (sink.mood = 'refuses'),
-      back: async () => void (sink.mood = 'works'),
-      hang: async () => void (sink.mood = 'hangs'),
-      resume: async () => void (sink.mood = 'works'),
+      gone: become('refuses'),
+      back: become('works'),
+      hang: become('hangs'),
+      resume: become('works'),
       stop: async () => {},
     };
   },
@@ -105,6 +108,9 @@ async function startBroker(version: 4 | 5): Promise<FarSide> {
 
 sinkContract('http', async () => {
   const receiver = await startHttpReceiver();
+  const hanging = (yes: boolean) => async () => {
+    receiver.isHanging = yes;
+  };
   const taken: number[] = [];
   receiver.answer = ({ text }) => {
     const events = fromCloudEventsBatch(text);
@@ -118,8 +124,8 @@ sinkContract('http', async () => {
     refused: (n) => readingOf({ id: `bad-${n}` }),
     gone: async () => await receiver.gone(),
     back: async () => await receiver.back(),
-    hang: async () => void (receiver.isHanging = true),
-    resume: async () => void (receiver.isHanging = false),
+    hang: hanging(true),
+    resume: hanging(false),
     stop: async () => await receiver.gone(),
   };
 });
@@ -157,25 +163,16 @@ sinkContract(
   'console',
   async () => {
     const lines: string[] = [];
-    const mood: 'works' | 'gone' | 'hangs' = 'works';
-    const sink = createConsoleSink({ format: 'text' }, sinkParts(), async (text, signal) => {
-      if (mood === 'gone') throw new Error('write EPIPE');
-      if (mood === 'hangs') {
-        await new Promise((_, reject) =>
-          signal.addEventListener('abort', () => reject(signal.reason)),
-        );
-      }
-      lines.push(...text.split('\n').slice(0, -1));
-    });
+    const write = async (text: string) => void lines.push(...text.split('\n').slice(0, -1));
     return {
-      sink,
+      sink: createConsoleSink({ format: 'text' }, sinkParts(), write),
       taken: async () => lines.map((line) => Number(/ n=(\d+)/.exec(line)?.[1])),
       stop: async () => {},
     };
   },
   {
     refuses: 'a terminal takes every event',
-    gone: 'there is always a standard output; see console.test.ts for one that nobody reads',
+    gone: 'see console.test.ts',
     hangs: 'see console.test.ts',
   },
 );

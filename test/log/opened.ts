@@ -55,7 +55,11 @@ export async function openLog<C extends Clock = SimClock>(
   const metrics = createMetrics();
   const cursors = await openCursorStore({ disk, clock, logger, metrics });
   const log = await openEventLog(
-    { disk, clock, random: seededRandom(7), logger, metrics, readers: () => cursors.all },
+    {
+      ...{ disk, clock, random: seededRandom(7), logger, metrics },
+      readers: () => cursors.all,
+      newest: cursors.newest,
+    },
     { ...roomy, ...options },
   );
   return { log, cursors, logger, metrics, clock };

@@ -47,7 +47,7 @@ function show(
   let text = '';
   const out = { ...screen, write: (more: string) => (text += more) };
   const clock = new SimClock(noon);
-  const display = createDisplay({ out, clock, color: false, ...options });
+  const display = createDisplay({ out, clock, color: false, tellParent: () => {}, ...options });
   open.push(display);
   return {
     display,
@@ -56,7 +56,7 @@ function show(
       return text;
     },
     get lines() {
-      return text.split('\n').map((line) => line.split(erased).at(-1)!);
+      return text.split('\n').map((line) => line.split(erased).at(-1)!.replace(/\r$/, ''));
     },
   };
 }
@@ -69,8 +69,10 @@ const startedAt = {
 };
 
 test('at the start a person is told where to connect, and how to try it', () => {
-  const shown = show(pipe);
+  const told: unknown[] = [];
+  const shown = show(pipe, { tellParent: (message) => told.push(message) });
   shown.display.started(startedAt);
+  expect(told).toEqual([{ addresses: startedAt.addresses }]);
   expect(shown.text).toContain('devices connect to  mqtt://0.0.0.0:1884\n');
   expect(shown.text).toContain('mqtts://0.0.0.0:8883\n');
   expect(shown.text).toContain('http://127.0.0.1:8080\n');
@@ -96,7 +98,12 @@ test('an alert is told in plain words, when it fires and when it resolves', () =
 
 test('one line of a terminal says what goes on, and is refreshed in place', async () => {
   let behind = 0;
-  const waiting = () => ({ influx: behind, cloud: 0 });
+  const waiting = () => ({
+    'influx/alerts': 2,
+    'influx/readings': behind,
+    'cloud/readings': 0,
+    rules: 0,
+  });
   const shown = show({ isTerminal: true, columns: 200 }, { waiting });
   shown.display.started(startedAt);
   shown.display.events([
@@ -117,6 +124,7 @@ test('one line of a terminal says what goes on, and is refreshed in place', asyn
   const line = () => shown.lines.at(-1);
   await shown.clock.advance(1_000);
   expect(line()).toMatch(/^2 devices · 3\.0 readings\/s · 1 firing · gh-01 temperature 24\.5 · /);
+  expect(line()).not.toContain('rules');
   expect(line()).toContain('influx 1,234 waiting · cloud up to date · 1 unreadable · 10 lost');
   const before = shown.text.split('\n').length;
   shown.display.event(alertOf('resolved'));
@@ -152,7 +160,7 @@ test('what a device is called cannot command the terminal', async () => {
   shown.display.started({ ...startedAt, dataDir: evil });
   await shown.clock.advance(250);
   expect(shown.lines.at(-1)).toContain('1 firing');
-  const without = shown.text.replaceAll(erased, '').replaceAll('\n', '');
+  const without = shown.text.replaceAll(erased, '').replaceAll('\r', '').replaceAll('\n', '');
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be there.
   expect(without).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202e]/);
   expect(shown.text).toContain('gh\\x1b[2J\\x9b31m\\x0d\\x0a\\x07\\u202e');
@@ -212,4 +220,11 @@ test('the end is told in numbers, and then there is silence', async () => {
   const { text } = shown;
   await shown.clock.advance(60_000);
   expect(shown.text).toBe(text);
+});
+
+test('a terminal that does not know its width is taken to have 80 columns', async () => {
+  const shown = show({ isTerminal: true, columns: 0 });
+  shown.display.started(startedAt);
+  await shown.clock.advance(250);
+  expect(shown.lines.at(-1)).toContain('0 devices');
 });

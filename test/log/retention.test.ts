@@ -1,0 +1,221 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { retentionOf } from '../../src/log/retention.ts';
+import type { LogOptions } from '../../src/log/segment-log.ts';
+import { SimDisk } from '../sim/disk.ts';
+import {
+  never,
+  numberOf,
+  openLog,
+  positionOf,
+  readAll,
+  readingOf,
+  readingsOf,
+  readToEnd,
+  watch,
+} from './opened.ts';
+
+const seed = Number(process.env.TIDEGATE_SEED ?? Math.floor(Math.random() * 2 ** 31));
+
+const facts = fc
+  .record({
+    sizes: fc.array(
+      fc.record({ count: fc.integer({ min: 1, max: 9 }), bytes: fc.nat(100), known: fc.boolean() }),
+    ),
+    otherBytes: fc.nat(200),
+    doneWith: fc.oneof(fc.nat(60), fc.constant(Number.POSITIVE_INFINITY)),
+    now: fc.nat(200),
+  })
+  .map(({ sizes, ...rest }) => {
+    let last = 0;
+    const closed = sizes.map(({ count, bytes, known }, i) => {
+      last += count;
+      return { last, bytes, endedBy: known ? i * 10 : undefined };
+    });
+    return { closed, ...rest };
+  });
+const rule = fc.record(
+  {
+    maxBytes: fc.nat(500),
+    maxAgeMs: fc.nat(100),
+    whenFull: fc.constantFrom('dropOldest' as const, 'refuseNew' as const),
+  },
+  { requiredKeys: ['maxBytes', 'whenFull'] },
+);
+
+test(`retention drops what a reader needs only when it must (TIDEGATE_SEED=${seed})`, () => {
+  fc.assert(
+    fc.property(facts, rule, (given, limits) => {
+      const { drop, unseen, fits } = retentionOf(given, limits);
+      const { closed, otherBytes, doneWith, now } = given;
+      const bytesWithout = (count: number): number =>
+        closed.slice(count).reduce((sum, { bytes }) => sum + bytes, otherBytes);
+      const delivered = closed.filter(({ last }) => last <= doneWith).length;
+      expect(unseen).toBe(Math.max(0, drop - delivered));
+      expect(fits).toBe(bytesWithout(drop) <= limits.maxBytes);
+      if (unseen > 0) {
+        expect(limits.whenFull).toBe('dropOldest');
+        // One less would have been too few.
+        expect(bytesWithout(drop - 1)).toBeGreaterThan(limits.maxBytes);
+      }
+      if (!fits && limits.whenFull === 'dropOldest') expect(drop).toBe(closed.length);
+      if (!fits) expect(drop).toBeGreaterThanOrEqual(delivered);
+      // Whatever was dropped although it fitted had been delivered and was old.
+      for (let i = 0; i < drop; i++) {
+        if (bytesWithout(i) > limits.maxBytes) continue;
+        const { last, endedBy } = closed[i]!;
+        expect(last).toBeLessThanOrEqual(doneWith);
+        expect(now - endedBy!).toBeGreaterThan(limits.maxAgeMs!);
+      }
+    }),
+    { seed, numRuns: 2_000 },
+  );
+});
+
+const small: Partial<LogOptions> = { maxBytes: 3_000, segmentBytes: 500 };
+
+/** A log with a reader that is saved before the first event. */
+async function openWithCursor(disk: SimDisk, options: Partial<LogOptions>) {
+  const opened = await openLog(disk, { ...small, ...options });
+  const cursor = opened.cursors.open('sink', () => positionOf(0));
+  const done = async (position: number): Promise<void> => {
+    cursor.begin();
+    cursor.commit(positionOf(position));
+    await opened.cursors.save();
+  };
+  return { ...opened, done };
+}
+
+test('the log keeps within maxBytes, dropping what has been delivered first', async () => {
+  const disk = new SimDisk();
+  const { log, logger, done } = await openWithCursor(disk, { whenFull: 'refuseNew' });
+  for (let i = 1; i <= 200; i++) {
+    expect(await log.append([readingOf(i)])).toBe(i);
+    expect(log.bytes).toBeLessThanOrEqual(3_000);
+    await done(i);
+  }
+  expect(log.first).toBeGreaterThan(150);
+  const found = (await readAll(log)).map(numberOf);
+  expect(found).toEqual(Array.from({ length: 201 - log.first }, (_, i) => log.first + i));
+  expect(logger.lines).toEqual([]);
+  const onDisk = disk.paths().filter((path) => path.startsWith('log/'));
+  expect(onDisk.reduce((sum, path) => sum + disk.bytesOf(path).length, 0)).toBe(log.bytes);
+  await log.close();
+});
+
+test('dropOldest makes room by dropping what a reader has not seen, and names the reader', async () => {
+  const { log, logger } = await openWithCursor(new SimDisk(), { whenFull: 'dropOldest' });
+  const reader = log.reader(positionOf(0));
+  const [first] = await Promise.all([reader.next(1, never), log.append([readingOf(1)])]);
+  expect(first.map(numberOf)).toEqual([1]);
+  for (let i = 2; i <= 300; i++) await log.append([readingOf(i)]);
+  expect(log.bytes).toBeLessThanOrEqual(3_000);
+  const dropped = logger.lines.filter(({ level }) => level === 'error');
+  expect(dropped.length).toBeGreaterThan(3);
+  expect(dropped.at(-1)!.fields).toMatchObject({ readers: ['sink'], to: log.first - 1 });
+  await log.close();
+});
+
+test('a reader that was overtaken goes on at the oldest event kept: it sees a hole', async () => {
+  const { log } = await openWithCursor(new SimDisk(), { whenFull: 'dropOldest', tailBytes: 2_000 });
+  await log.append([readingOf(1)]);
+  const reader = log.reader(positionOf(0));
+  expect((await reader.next(10, never)).map(numberOf)).toEqual([1]);
+  for (let i = 2; i <= 300; i++) await log.append([readingOf(i)]);
+  const [next] = await reader.next(1, never);
+  expect(next!.position).toBe(log.first);
+  expect(next!.position).toBeGreaterThan(2);
+  const rest = (await readToEnd(reader)).map(numberOf);
+  expect(rest).toEqual(Array.from({ length: 300 - log.first }, (_, i) => log.first + 1 + i));
+  await log.close();
+});
+
+test('refuseNew makes appends wait until readers have passed', async () => {
+  const { log, clock, done } = await openWithCursor(new SimDisk(), { whenFull: 'refuseNew' });
+  const appends = Array.from({ length: 100 }, (_, i) => {
+    clock.jump(1_000);
+    return watch(log.append([readingOf(i + 1)]));
+  });
+  await clock.advance(60_000);
+  const taken = appends.filter(({ settled }) => settled).length;
+  expect(taken).toBeGreaterThan(10);
+  expect(taken).toBeLessThan(100);
+  expect(log.blocked).toContain('log.maxBytes');
+  expect(log.bytes).toBeLessThanOrEqual(3_000);
+  for (let passed = taken; log.last < 100; passed = log.last) {
+    expect(log.first).toBe(positionOf((await readAll(log))[0]!.position));
+    await done(passed);
+    await clock.advance(1_000);
+    expect(log.last).toBeGreaterThan(passed);
+  }
+  expect(appends.map(({ value }) => value)).toEqual(Array.from({ length: 100 }, (_, i) => i + 1));
+  expect(log.blocked).toBe(undefined);
+  await log.close();
+});
+
+test('what is larger than the whole log is taken all the same', async () => {
+  const { log, clock, done } = await openWithCursor(new SimDisk(), { whenFull: 'refuseNew' });
+  const large = { name: 'write', payload: 'x'.repeat(10_000) };
+  const first = watch(log.append([{ ...readingOf(1), type: 'command', data: large }]));
+  await clock.advance(2_000);
+  expect(first.value).toBe(1);
+  const second = watch(log.append([{ ...readingOf(2), type: 'command', data: large }]));
+  await clock.advance(2_000);
+  expect(second.settled).toBe(false);
+  await done(1);
+  await clock.advance(2_000);
+  expect(second.value).toBe(2);
+  expect(log.first).toBe(2);
+  await log.close();
+});
+
+test('what every reader has seen goes when it is too old, and not before', async () => {
+  const disk = new SimDisk();
+  const hour = 3_600_000;
+  const options = { maxBytes: 2 ** 20, maxAgeMs: 10 * hour, segmentBytes: 500 };
+  const { log, clock, done } = await openWithCursor(disk, options);
+  for (let i = 1; i <= 48; i++) {
+    await log.append(readingsOf(i * 10 - 9, 10));
+    await clock.advance(hour);
+    if (i <= 24) await done(i * 10);
+  }
+  expect(log.first).toBeGreaterThan(220);
+  expect(log.first).toBeLessThanOrEqual(241);
+  await done(480);
+  await clock.advance(60_000);
+  expect(log.first).toBeGreaterThan(360);
+  expect(log.first).toBeLessThanOrEqual(381);
+  await clock.advance(1_000 * hour);
+  // The segment that is being written stays.
+  expect(log.first).toBeGreaterThan(440);
+  expect(log.first).toBeLessThanOrEqual(480);
+  await log.close();
+});
+
+test('a wall clock that was wrong does not make events old', async () => {
+  const options = { maxBytes: 2 ** 20, maxAgeMs: 3_600_000, segmentBytes: 500 };
+  const { log, clock, done } = await openWithCursor(new SimDisk(), options);
+  const away = clock.now();
+  clock.jump(-away);
+  clock.clockQuality = 'unsynchronised';
+  for (let i = 1; i <= 10; i++) await log.append(readingsOf(i * 10 - 9, 10));
+  await done(100);
+  clock.jump(away);
+  clock.clockQuality = 'synchronised';
+  await log.append([readingOf(101)]);
+  await clock.advance(600_000);
+  expect(log.first).toBe(1);
+  await log.close();
+});
+
+test('age is looked at after a restart as before', async () => {
+  const disk = new SimDisk();
+  const options = { maxBytes: 2 ** 20, maxAgeMs: 3_600_000, segmentBytes: 500 };
+  const first = await openLog(disk, options);
+  for (let i = 1; i <= 10; i++) await first.log.append(readingsOf(i * 10 - 9, 10));
+  await first.log.close();
+  const { log, clock } = await openLog(disk.restart(), options, first.clock);
+  await clock.advance(7_200_000);
+  expect(log.first).toBeGreaterThan(60);
+  await log.close();
+});

@@ -1,0 +1,61 @@
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { eventually, freePort } from '../services/child.ts';
+import {
+  childrenOf,
+  copyTree,
+  isRunning,
+  killWhatIsLeft,
+  type Running,
+  runScript,
+  type Tree,
+} from './tree.ts';
+
+let tree: Tree;
+beforeAll(async () => {
+  tree = await copyTree();
+}, 60_000);
+afterEach(killWhatIsLeft);
+afterAll(async () => await tree.remove());
+
+const start = async (...args: string[]): Promise<Running> =>
+  runScript(tree, 'start.mjs', args, {
+    TIDEGATE_BROKER_LISTENERS_0_PORT: String(await freePort()),
+    TIDEGATE_ADMIN_LISTEN: `127.0.0.1:${await freePort()}`,
+  });
+const whole = (text: string | undefined): number => Number(text?.replaceAll(',', ''));
+
+test('a newcomer sees readings, an alert that fires and resolves, and counts that agree', async () => {
+  const running = await start();
+  await eventually(() => expect(running.said).toMatch(/5 devices · [45]\.\d readings\/s/), 15_000);
+  expect(running.said).toMatch(/try it: {2}mosquitto_pub -h 127\.0\.0\.1 -p \d+ -q 1 -t /);
+  await eventually(
+    () => expect(running.said).toMatch(/RESOLVED {2}gh-03 is at [\d.]+ °C \(rule overheat\)/),
+    55_000,
+  );
+  expect(running.said).toMatch(/FIRING {4}gh-03 is at 3[\d.]+ °C \(rule overheat, above 30\)/);
+
+  const at = performance.now();
+  running.child.kill('SIGINT');
+  expect(await running.ended).toBe(0);
+  expect(performance.now() - at).toBeLessThan(2_000);
+  const stopped = /Stopped: ([\d,]+) messages received, ([\d,]+) events stored/.exec(running.said);
+  const devices = /5 sent (\d+) messages, (\d+) acknowledged, 0 lost/.exec(running.said);
+  expect(whole(stopped?.[1])).toBeGreaterThan(100);
+  expect(whole(stopped?.[1])).toBe(whole(devices?.[2]));
+  expect(whole(stopped?.[2])).toBeGreaterThanOrEqual(whole(stopped?.[1]) + 2);
+}, 90_000);
+
+test.skipIf(process.platform !== 'linux')(
+  'nobody is left when it is killed with SIGKILL, and it starts again',
+  async () => {
+    for (let time = 0; time < 2; time++) {
+      const running = await start('--data', 'killed');
+      await eventually(() => expect(childrenOf(running.pid)).toHaveLength(2), 15_000);
+      expect(running.said).toContain('Tidegate is running');
+      const children = childrenOf(running.pid);
+      running.child.kill('SIGKILL');
+      await eventually(() => expect(children.filter(isRunning)).toEqual([]), 3_000);
+    }
+  },
+  60_000,
+);
