@@ -38,6 +38,7 @@ export interface Publish {
   readonly payload: Buffer;
   qos: 0 | 1 | 2;
   readonly retain: boolean;
+  readonly dup: boolean;
   readonly messageId?: number;
   readonly brokerId?: string | null;
   readonly properties?: {

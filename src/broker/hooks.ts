@@ -136,7 +136,7 @@ function acceptPublish(
       else done();
     });
   } else {
-    const settle = sessions.incoming(client.id).arrive(packet.messageId!);
+    const settle = sessions.incoming(client.id).arrive(packet.messageId!, packet.dup);
     if (settle !== undefined) {
       intake.accept(guard, message, (lost) => {
         settle(lost);

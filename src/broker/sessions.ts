@@ -70,6 +70,7 @@ export class Sessions {
     const session = this.#of(id);
     session.kept = keep;
     session.connected = true;
+    session.incoming.resume();
     // To the end of the order in which sessions are given up.
     this.#sessions.delete(id);
     this.#sessions.set(id, session);

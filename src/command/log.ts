@@ -28,7 +28,7 @@ const where = { config: configOption, data: dataOption };
 const which: Readonly<Record<string, OptionShape>> = {
   from: { value: 'T', description: 'From this time: 2026-11-20T14:00:00Z, or 15m or 24h ago.' },
   to: { value: 'T', description: 'Up to this time, given likewise.' },
-  type: { value: 'T', description: `Only these types of event: ${eventTypes.join(', ')}.` },
+  type: { value: 'T', description: 'Only these types of event, such as reading or alert,gap.' },
   device: { value: 'D', description: 'Only these devices, such as gh-07 or gh-*.' },
 };
 const whichUsage = '[--from T] [--to T] [--type T] [--device D]';
@@ -102,7 +102,7 @@ const stat: Command = {
       ['events', events === 0 ? 'none' : `${events}, at positions ${first} to ${last}`],
       ...(firstTime === undefined ? [] : [['from', isoOf(firstTime)]]),
       ...(lastTime === undefined ? [] : [['to', isoOf(lastTime)]]),
-      ['size', `${bytes} bytes in ${segments} ${segments === 1 ? 'segment' : 'segments'}`],
+      ['size', `${bytes} bytes in ${segmentsText(segments)}`],
     ];
     await context.print(rows.map(([name, value]) => `${name!.padEnd(8)}${value}\n`).join(''));
     return exitStatus.done;
@@ -112,7 +112,7 @@ const stat: Command = {
 const tail: Command = {
   name: 'tail',
   summary: 'Show the newest events, and every new one until Ctrl-C.',
-  usage: `[-n N] ${whichUsage} [--json] [--config FILE] [--data DIR]`,
+  usage: `[-n N] ${whichUsage} [--json] [--data DIR]`,
   options: {
     lines: { value: 'N', short: 'n', description: 'So many to begin with. Default: 10.' },
     ...which,
@@ -154,6 +154,10 @@ function lastOf<T>(all: readonly T[], count: number): T[] {
   return all.slice(Math.max(0, all.length - count));
 }
 
+function segmentsText(count: number): string {
+  return count === 1 ? '1 segment' : `${count} segments`;
+}
+
 function linesOf(text: string | undefined): number {
   const lines = Number(text ?? 10);
   if (Number.isInteger(lines) && lines >= 0 && lines <= 1_000_000) return lines;
@@ -171,8 +175,8 @@ async function follow({ signal }: Context, step: () => Promise<boolean>): Promis
 const exportAll: Command = {
   name: 'export',
   summary: 'Print events, one CloudEvent in JSON per line.',
-  usage: `${whichUsage} [--config FILE] [--data DIR]`,
-  options: { ...which, json: { description: 'Nothing else is printed anyway.' }, ...where },
+  usage: `${whichUsage} [--json] [--data DIR]`,
+  options: { ...which, json: { description: 'As always: export prints nothing else.' }, ...where },
   async run(context) {
     const { accepts, span } = selectionOf(context);
     const { inspector } = await openInspector(context);
@@ -194,7 +198,7 @@ const verify: Command = {
   async run(context) {
     const { inspector } = await openInspector(context);
     let count = 0;
-    for await (const damage of inspector.verify()) {
+    for await (const damage of untilStopped(inspector.verify(), context.signal)) {
       count += 1;
       const { path, offset, problem, from, to } = damage;
       const lost = from === undefined ? '' : ` (positions ${from} to ${to ?? 'unknown'})`;
@@ -203,16 +207,28 @@ const verify: Command = {
           ? `${path}: byte ${offset}: ${problem}${lost}\n`
           : `${JSON.stringify(damage)}\n`,
       );
-      if (context.signal.aborted) return exitStatus.failed;
     }
+    if (context.signal.aborted) return exitStatus.failed;
     if (count > 0) return exitStatus.failed;
     const { first, last, segments } = await inspector.stat();
-    context.say(
-      `Nothing is damaged: ${Math.max(0, last - first + 1)} events in ${segments} segments.`,
-    );
+    const events = Math.max(0, last - first + 1);
+    context.say(`Nothing is damaged: ${events} events in ${segmentsText(segments)}.`);
     return exitStatus.done;
   },
 };
+
+/** The same, but ends when the user has had enough, even in the middle of a long search. */
+async function* untilStopped<T>(all: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+  const iterator = all[Symbol.asyncIterator]();
+  const stopped = new Promise<{ readonly done: true }>((resolve) => {
+    signal.addEventListener('abort', () => resolve({ done: true }), { once: true });
+  });
+  while (!signal.aborted) {
+    const next = await Promise.race([iterator.next(), stopped]);
+    if (next.done) return;
+    yield next.value;
+  }
+}
 
 /** Reads the event log, also while the gateway runs, and never writes. */
 export const log: CommandGroup = {

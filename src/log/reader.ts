@@ -3,8 +3,8 @@ import { messageOf } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import { EventDecoder } from './event-decoder.ts';
 import type { Entry, LogReader, Position } from './log.ts';
-import type { Segment } from './recovery.ts';
-import { SegmentReader } from './segment-reader.ts';
+import { reportDamage, type Segment } from './recovery.ts';
+import { type Damage, SegmentReader } from './segment-reader.ts';
 import type { Tail } from './tail.ts';
 
 export interface ReaderParts {
@@ -13,9 +13,12 @@ export interface ReaderParts {
   readonly tail: Tail;
   /** Oldest first; may change whenever something is awaited. */
   readonly segments: readonly Segment[];
-  /** Paths and offsets of damage that has been told. */
+  /** The places of damage that has been told. */
   readonly reported: Set<string>;
 }
+
+/** Names some damage. */
+export const placeOf = ({ path, from }: Damage): string => `${path}:${from}`;
 
 /** A reader, as the log sees it. */
 export interface WakingReader extends LogReader {
@@ -132,15 +135,16 @@ export function createBacklog(
 ): Backlog {
   const { disk, logger, segments, reported } = parts;
   let after = start;
+  let groupBytes = 0;
   let current: { segment: Segment; groups: SegmentReader; events: EventDecoder } | undefined;
 
-  const report = (fields: { path: string; from: number; to?: number; reason?: string }): void => {
-    const key = `${fields.path}:${fields.from}`;
-    if (reported.has(key)) return;
+  const report = (damage: Damage): void => {
+    const place = placeOf(damage);
+    if (reported.has(place)) return;
     // A limit only: whoever has so much damage has been told.
     if (reported.size > 1_000) reported.clear();
-    reported.add(key);
-    logger.error(fields, 'A log segment is damaged; what it held there cannot be read.');
+    reported.add(place);
+    reportDamage(damage, logger);
   };
   const openSegment = (segment: Segment): void => {
     current = {
@@ -170,6 +174,7 @@ export function createBacklog(
       if (group !== undefined) {
         if (group.first + group.count - 1 <= after) continue;
         current!.events.open(groups!.bytes, group);
+        groupBytes = group.end - group.offset;
         return true;
       }
       // The segment may have grown, and been followed by another, since its end was seen.
@@ -183,7 +188,9 @@ export function createBacklog(
     try {
       events.take(limit, after, entries);
     } catch (error) {
-      report({ path: groups.path, from: groups.offset, reason: messageOf(error) });
+      const { path, offset } = groups;
+      report({ path, from: offset - groupBytes, to: offset, unfinished: false });
+      logger.debug({ path, error: messageOf(error) }, 'A group could not be decoded.');
       events.abandon();
     }
   };

@@ -35,6 +35,8 @@ export interface Recovered {
   readonly logId: number | undefined;
   /** The newest position there has ever been. */
   readonly last: number;
+  /** Damage in front of whole groups, which has been told. */
+  readonly damage: readonly Damage[];
 }
 
 interface Parts {
@@ -70,11 +72,14 @@ export async function recover(parts: Parts, savedMax: number): Promise<Recovered
     const segments = found.map((each) => segmentOf(each, logId ?? scan.logId));
     last = Math.max(newest.first - 1, scan.last);
     if (savedMax > last) reportLost(savedMax, last, parts.logger);
-    const active = await openNewest(segments.at(-1)!, scan, parts);
-    return { segments, active, logId: logId ?? scan.logId, last: Math.max(last, savedMax) };
+    const damage = scan.damage.filter(({ to }) => to <= scan.end);
+    for (const each of damage) reportDamage(each, parts.logger);
+    const active = await openNewest(segments.at(-1)!, scan.end, damage.length > 0, parts);
+    last = Math.max(last, savedMax);
+    return { segments, active, logId: logId ?? scan.logId, last, damage };
   }
   if (savedMax > 0) reportLost(savedMax, 0, parts.logger);
-  return { segments: [], active: undefined, logId, last };
+  return { segments: [], active: undefined, logId, last, damage: [] };
 }
 
 export const segmentOf = (
@@ -176,14 +181,11 @@ async function setAside({ path, size }: Found, { disk, logger }: Parts): Promise
 /** Cuts what was never acknowledged; writes on only behind what is whole. */
 async function openNewest(
   segment: Segment,
-  { end, damage }: Scan,
+  end: number,
+  isDamaged: boolean,
   { disk, logger }: Parts,
 ): Promise<DiskFile | undefined> {
   const { path } = segment;
-  const whole = damage.filter(({ to }) => to <= end);
-  for (const { from, to } of whole) {
-    logger.error({ path, offset: from, bytes: to - from }, 'A log segment is damaged.');
-  }
   const torn = segment.bytes - end;
   segment.bytes = end;
   try {
@@ -194,13 +196,18 @@ async function openNewest(
     }
     await file.sync();
     await disk.syncFolder(segmentFolder);
-    if (whole.length === 0) return file;
+    if (!isDamaged) return file;
     await file.close();
   } catch (error) {
     if (!isWeather(error)) throw error;
     logger.warn({ path, error: messageOf(error) }, 'The log cannot be written to at the moment.');
   }
   return undefined;
+}
+
+export function reportDamage({ path, from, to }: Damage, logger: Logger): void {
+  const fields = { path, from, bytes: to - from };
+  logger.error(fields, 'A log segment is damaged; what it held there cannot be read.');
 }
 
 function reportLost(savedMax: number, last: number, logger: Logger): void {

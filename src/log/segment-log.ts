@@ -7,8 +7,8 @@ import type { Metrics } from '../platform/metrics.ts';
 import type { Random } from '../platform/random.ts';
 import { type Batch, type BatchGroup, BatchWriter } from './batch.ts';
 import type { Entry, EventLog, Position } from './log.ts';
-import { createReader, type WakingReader } from './reader.ts';
-import { recover } from './recovery.ts';
+import { createReader, placeOf, type WakingReader } from './reader.ts';
+import { type Recovered, recover } from './recovery.ts';
 import { createSegmentStore, type SegmentStore } from './segment-store.ts';
 import { createTail } from './tail.ts';
 
@@ -61,7 +61,7 @@ export async function openEventLog(parts: LogParts, options: LogOptions): Promis
     const shareBytes = Math.max(segmentBytesMin, Math.floor(options.maxBytes / 16));
     const segmentBytes = options.segmentBytes ?? Math.min(segmentBytesMax, shareBytes);
     const store = createSegmentStore({ ...recovered, logId }, { ...options, segmentBytes }, parts);
-    return createEventLog(store, { logId, last: recovered.last as Position }, parts, options);
+    return createEventLog(store, { ...recovered, logId }, parts, options);
   } catch (error) {
     throw explained(error);
   }
@@ -84,7 +84,7 @@ interface Waiting {
 
 function createEventLog(
   store: SegmentStore,
-  start: { readonly logId: number; readonly last: Position },
+  start: Recovered & { readonly logId: number },
   parts: LogParts,
   options: LogOptions,
 ): EventLog {
@@ -93,7 +93,7 @@ function createEventLog(
   const writer = new BatchWriter(start.logId, clock, start.last + 1);
   const tail = createTail(start.last, options.tailBytes ?? 8 * mebibyte);
   const readers = new Set<WakingReader>();
-  const reported = new Set<string>();
+  const reported = new Set(start.damage.map(placeOf));
   const readerParts = { disk: parts.disk, logger, tail, segments: store.segments, reported };
   const countAppended = createTypeCounter(metrics);
   const waiting: Waiting[] = [];

@@ -1,4 +1,4 @@
-import type { Entry, Position } from './log.ts';
+import type { Entry } from './log.ts';
 
 /** More entries are not kept, however small they are. */
 const countMax = 2 ** 16;
@@ -23,7 +23,7 @@ export interface Tail {
   slice(after: number, limit: number): readonly Entry[];
 }
 
-export function createTail(last: Position, heapBytesMax: number): Tail {
+export function createTail(last: number, heapBytesMax: number): Tail {
   let slots = new Array<Entry | undefined>(countFirst).fill(undefined);
   let sizes = new Uint32Array(countFirst);
   let first = last + 1;

@@ -25,7 +25,9 @@ const options = z.strictObject({
         .int()
         .min(1)
         .transform((files) => ({ files, bytes: Number.POSITIVE_INFINITY })),
-      size.transform((bytes) => ({ files: Number.POSITIVE_INFINITY, bytes })),
+      size
+        .refine((bytes) => bytes > 0, 'must be more than nothing')
+        .transform((bytes) => ({ files: Number.POSITIVE_INFINITY, bytes })),
     ])
     .prefault('1GiB')
     .describe(

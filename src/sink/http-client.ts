@@ -9,7 +9,7 @@ export interface HttpAnswer {
   readonly status: number;
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  /** The beginning of the body: no more than 64 KiB. */
+  /** The beginning of the body: no more than 256 KiB. */
   readonly text: string;
 }
 
@@ -38,7 +38,7 @@ export interface HttpClientOptions {
   readonly clock: Clock;
 }
 
-const bodyCharactersMax = 65_536;
+const bodyCharactersMax = 262_144;
 
 /** The address of an HTTP server, without credentials: those are secrets and have their own keys. */
 export const httpUrl = z

@@ -31,7 +31,7 @@ export function outcomeOf<P extends Point>(
   const { status } = answer;
   const body = parsed(answer.text);
   const words = wordsOf(body, answer.text);
-  const said = `InfluxDB answers ${status}: ${words}`;
+  const said = `InfluxDB answers ${status}: ${shortened(words)}`;
   if (status === 204 || (status === 200 && body?.error === undefined)) return 'taken';
   if (status === 413) return { reason: said };
   if (status === 200 || status === 400 || status === 422) {
@@ -76,7 +76,12 @@ function parsed(text: string): Body | undefined {
 /** `error` in versions 1 and 3, `message` in version 2. */
 function wordsOf(body: Body | undefined, text: string): string {
   const words = [body?.message, body?.error].find((part) => typeof part === 'string') ?? text;
-  return (words as string).trim().slice(0, 1_000);
+  return (words as string).trim();
+}
+
+/** InfluxDB repeats the line before it says what is wrong with it: both ends matter. */
+function shortened(words: string): string {
+  return words.length <= 600 ? words : `${words.slice(0, 300)} … ${words.slice(-300)}`;
 }
 
 const ofPoints =

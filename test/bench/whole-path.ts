@@ -136,12 +136,16 @@ function cpuSecondsOf(pid: number): number {
 }
 
 function statusKbOf(pid: number, name: string): number {
-  const line = readFileSync(`/proc/${pid}/status`, 'latin1').match(new RegExp(`${name}:\\s+(\\d+)`));
+  const line = readFileSync(`/proc/${pid}/status`, 'latin1').match(
+    new RegExp(`${name}:\\s+(\\d+)`),
+  );
   return Number(line?.[1]);
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   for (const { name, value, unit, note } of await run(console.log)) {
-    console.log(`${name.padEnd(40)}${value.toFixed(value < 100 ? 2 : 0).padStart(10)} ${unit}  ${note}`);
+    console.log(
+      `${name.padEnd(40)}${value.toFixed(value < 100 ? 2 : 0).padStart(10)} ${unit}  ${note}`,
+    );
   }
 }

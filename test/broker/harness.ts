@@ -238,3 +238,36 @@ export function publishPacket(
     ...more,
   } as Packet;
 }
+
+/** The clock of the machine, so many times as fast. */
+export function createFastClock(times: number): Clock {
+  const clock = createSystemClock();
+  return {
+    ...clock,
+    monotonic: () => clock.monotonic() * times,
+    sleep: async (ms, signal) => await clock.sleep(ms / times, signal),
+  };
+}
+
+/** A client that goes on working: fails if it ever waits longer than `deadlineMs` for an answer. */
+export async function keepsWorking(port: number, deadlineMs: number) {
+  const client = await connectRaw(port, 4, { id: 'honest' });
+  let worst = 0;
+  let over = false;
+  const work = (async () => {
+    for (let id = 1; !over; id = 1 + (id % 65_535)) {
+      const start = performance.now();
+      client.send(publishPacket('honest/a', `${id}`, 1, id));
+      await client.next('puback');
+      worst = Math.max(worst, performance.now() - start);
+    }
+  })();
+  return {
+    /** Resolves when it has worked all the while. */
+    async check(): Promise<void> {
+      over = true;
+      await work;
+      if (worst > deadlineMs) throw new Error(`an answer took ${worst.toFixed(0)} ms`);
+    },
+  };
+}

@@ -34,7 +34,7 @@ const keywords: Readonly<Record<string, Check>> = {
       boolean: typeof value === 'boolean',
       null: value === null,
     };
-    const types: readonly string[] = Array.isArray(type) ? type : [type];
+    const types = [type].flat() as string[];
     return wrong(
       types.some((each) => is[each]),
       `${path} is no ${types.join(' or ')}`,

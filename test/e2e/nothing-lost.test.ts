@@ -217,7 +217,9 @@ async function expectInInfluxOnce(influx: InfluxDb, acknowledged: Set<string>): 
     counts.set(key, (counts.get(key) ?? 0) + 1);
   }
   const missing = [...acknowledged].filter((key) => counts.get(key) !== 1);
-  expect(missing.slice(0, 5), `${missing.length} acknowledged are not there exactly once`).toEqual([]);
+  expect(missing.slice(0, 5), `${missing.length} acknowledged are not there exactly once`).toEqual(
+    [],
+  );
 }
 
 function expectHeard(heard: Heard, acknowledged: Set<string>): void {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { builtTidegate } from '../e2e/process/build.ts';
-import { eventually, freePort } from '../services/child.ts';
+import { available, eventually, freePort } from '../services/child.ts';
 import { type Broker, startBroker } from './broker.ts';
 
 const program = resolve(await builtTidegate(), '../../firmware-sim/main.js');
@@ -94,14 +94,14 @@ test('a lost message is a failure', async () => {
   expect(words).toContain('ECONNREFUSED');
 });
 
-test('Ctrl-C ends the fleet within a second and a half, with its table', async () => {
+test('Ctrl-C ends the fleet within two seconds, with its table', async () => {
   broker = await startBroker();
   const ended = tidegateFleet('--url', broker.url, '--json');
   await eventually(() => expect(broker?.heard.length).toBeGreaterThan(3));
   const at = performance.now();
   running?.kill('SIGINT');
   const { status, out } = await ended;
-  expect(performance.now() - at).toBeLessThan(1_500);
+  expect(performance.now() - at).toBeLessThan(2_000);
   expect(status).toBe(0);
   expect(JSON.parse(out)).toMatchObject({ lost: 0 });
 });
@@ -131,19 +131,23 @@ test('--help describes every option', async () => {
   }
 });
 
-test('on a terminal the fleet shows what it does', async () => {
-  broker = await startBroker();
-  const args = [program, '--url', broker.url, '--duration', '1'];
-  const command = [process.execPath, ...args].map((part) => `'${part}'`).join(' ');
-  const child = spawn('script', ['-qec', command, '/dev/null'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  running = child;
-  let seen = '';
-  child.stdout.on('data', (chunk) => {
-    seen += chunk;
-  });
-  await new Promise((ended) => child.once('close', ended));
-  expect(seen).toMatch(/5\/5 connected · \d+ sent · \d+ acknowledged/);
-  expect(seen).toMatch(/lost +0/);
-});
+const onLinux = process.platform === 'linux';
+test.skipIf(!onLinux || !available('script'))(
+  'on a terminal the fleet shows what it does',
+  async () => {
+    broker = await startBroker();
+    const args = [program, '--url', broker.url, '--duration', '1'];
+    const command = [process.execPath, ...args].map((part) => `'${part}'`).join(' ');
+    const child = spawn('script', ['-qec', command, '/dev/null'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    running = child;
+    let seen = '';
+    child.stdout.on('data', (chunk) => {
+      seen += chunk;
+    });
+    await new Promise((ended) => child.once('close', ended));
+    expect(seen).toMatch(/5\/5 connected · \d+ sent · \d+ acknowledged/);
+    expect(seen).toMatch(/lost +0/);
+  },
+);

@@ -246,17 +246,17 @@ test('what was counted is what was done', async () => {
     ...readingsOf(1, 4),
     { ...readingOf(5), type: 'heartbeat', data: { lag: {} } },
   ]);
-  const valueOf = async (name: string) =>
+  const valuesOf = async (name: string) =>
     (await metrics.registry.getSingleMetric(name)!.get()).values.map(({ labels, value }) => ({
       ...labels,
       value,
     }));
-  expect(await valueOf('tidegate_events_appended_total')).toEqual([
+  expect(await valuesOf('tidegate_events_appended_total')).toEqual([
     { type: 'heartbeat', value: 1 },
     { type: 'reading', value: 4 },
   ]);
-  expect(await valueOf('tidegate_log_position')).toEqual([{ value: 5 }]);
-  expect(await valueOf('tidegate_log_bytes')).toEqual([{ value: log.bytes }]);
-  expect(await valueOf('tidegate_log_written_bytes_total')).toEqual([{ value: log.bytes }]);
+  expect(await valuesOf('tidegate_log_position')).toEqual([{ value: 5 }]);
+  expect(await valuesOf('tidegate_log_bytes')).toEqual([{ value: log.bytes }]);
+  expect(await valuesOf('tidegate_log_written_bytes_total')).toEqual([{ value: log.bytes }]);
   await log.close();
 });

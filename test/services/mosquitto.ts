@@ -80,7 +80,9 @@ export async function startMosquitto(options: MosquittoOptions = {}): Promise<Mo
     program: 'mosquitto',
     args: ['-c', join(folder, 'mosquitto.conf')],
     folder,
-    probe: async () => await connectable(port),
+    probe: async () => {
+      for (const each of [port, websocketPort, tlsPort]) if (each !== 0) await connectable(each);
+    },
   });
   return Object.assign(service, {
     port,

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CloudEvent, Value } from '../../src/event/event.ts';
 import { sinkKinds } from '../../src/sink/index.ts';
@@ -150,6 +151,35 @@ describe.skipIf(!available('influxd'))('a real InfluxDB 1.6', () => {
       const [refusal] = await deliver(packed.sink, [...good(5), endlessTag]);
       expect(refusal).toEqual(['long', expect.stringContaining('max key length exceeded')]);
       expect(await stored(packed.database)).toBe(5);
+    });
+
+    test('and never loses or doubles one, whatever types the fields of a batch have', async () => {
+      const fields = fc.record({
+        a: fc.option(fc.oneof(fc.nat(), fc.boolean(), fc.constant('text'), fc.constant(5n))),
+        b: fc.option(fc.oneof(fc.nat(), fc.constant('text'))),
+      });
+      await fc.assert(
+        fc.asyncProperty(fc.array(fields, { minLength: 1, maxLength: 40 }), async (batch) => {
+          const { sink, database } = await sinkTo();
+          const events = batch.map(({ a, b }, n) =>
+            reading(n, { ...(a !== null && { a }), ...(b !== null && { b }) }),
+          );
+          const rejected = await deliver(sink, events);
+          const missing = new Set(rejected.map(([id]) => id));
+          expect(rejected).toHaveLength(missing.size);
+          const times = (await influx.rows(database, 'm')).map(({ time }) => time);
+          const expected = events.filter(({ id }) => !missing.has(id));
+          expect(times).toEqual(
+            expected.map(({ time, position }) => `${time}${String(position).padStart(6, '0')}`),
+          );
+          // What is refused would be refused alone, too.
+          for (const event of events.filter(({ id }) => missing.has(id)).slice(0, 3)) {
+            expect(await deliver(sink, [event])).toHaveLength(1);
+          }
+          await influx.query(`DROP DATABASE ${database}`);
+        }),
+        { numRuns: 12 },
+      );
     });
 
     test('what has no form as a point, without asking', async () => {

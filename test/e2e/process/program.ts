@@ -27,8 +27,7 @@ export async function startProgram(
   options: ProgramOptions = {},
 ): Promise<Program> {
   const main = await builtTidegate();
-  const path =
-    name === 'tidegate' ? main : join(main, '..', '..', 'firmware-sim', 'main.js');
+  const path = name === 'tidegate' ? main : join(main, '..', '..', 'firmware-sim', 'main.js');
   const command = [...(options.prefix ?? []), process.execPath, path, ...args];
   const child = spawn(command[0]!, command.slice(1), {
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
@@ -61,7 +60,11 @@ export async function startProgram(
 }
 
 /** Resolves once the admin interface on this port says that the gateway is ready. */
-export async function ready(program: Program, adminPort: number, deadlineMs = 20_000): Promise<void> {
+export async function ready(
+  program: Program,
+  adminPort: number,
+  deadlineMs = 20_000,
+): Promise<void> {
   const end = performance.now() + deadlineMs;
   let over = false;
   void program.ended.then(() => {
