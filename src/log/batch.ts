@@ -89,12 +89,10 @@ export class BatchWriter {
    * for data no event may carry; then nothing of the append is kept.
    */
   add(drafts: readonly Draft[], resolve: (position: Position) => void): void {
-    const recordedTime = Math.floor(this.clock.now());
-    const monotonic = Math.floor(this.clock.monotonic());
-    const advanceMs = this.groupFor(drafts.length, recordedTime, monotonic);
+    const advanceMs = this.groupFor(drafts.length);
     if (!this.tryAdd(drafts, advanceMs)) {
       // It does not fit behind what is in the group already; it may fit into one of its own.
-      this.begin(recordedTime, monotonic);
+      this.begin();
       if (!this.tryAdd(drafts, 0)) {
         throw new AppendTooLarge(`an append needs more than ${groupBytesMax} bytes`);
       }
@@ -130,25 +128,29 @@ export class BatchWriter {
   }
 
   /** Makes sure of a group that can take so many events, and says by how much its clocks advance. */
-  private groupFor(count: number, recordedTime: number, monotonic: number): number {
+  private groupFor(count: number): number {
     if (count > groupCountMax) {
       throw new AppendTooLarge(`an append has more than ${groupCountMax} events`);
     }
-    const { stamp } = this;
-    const advanceMs = monotonic - stamp.monotonic;
-    const stray = recordedTime - stamp.recordedTime - advanceMs;
     if (
       this.groupAt === -1 ||
       this.encoder.at - this.groupAt >= groupBytesWanted ||
-      this.next - this.groupFirst + count > groupCountMax ||
-      stray > strayMaxMs ||
-      stray < -strayMaxMs ||
-      advanceMs < 0
+      this.next - this.groupFirst + count > groupCountMax
     ) {
-      this.begin(recordedTime, monotonic);
+      this.begin();
       return 0;
     }
-    return advanceMs;
+    const advanceMs = Math.floor(this.clock.monotonic()) - this.stamp.monotonic;
+    // Within a millisecond the wall clock is not worth a look.
+    if (advanceMs === 0 || this.isSteady(advanceMs)) return advanceMs;
+    this.begin();
+    return 0;
+  }
+
+  /** Whether the wall clock has moved as the monotonic one has. */
+  private isSteady(advanceMs: number): boolean {
+    const stray = this.clock.now() - this.stamp.recordedTime - advanceMs;
+    return stray <= strayMaxMs && stray >= -strayMaxMs;
   }
 
   private tryAdd(drafts: readonly Draft[], advanceMs: number): boolean {
@@ -195,8 +197,10 @@ export class BatchWriter {
     this.closeGroup();
   }
 
-  private begin(recordedTime: number, monotonic: number): void {
+  private begin(): void {
     this.closeGroup();
+    const recordedTime = Math.floor(this.clock.now());
+    const monotonic = Math.floor(this.clock.monotonic());
     const { encoder } = this;
     const { at } = encoder;
     const clock = this.clock.quality();

@@ -13,6 +13,7 @@ import {
 
 /** Longest ASCII text that is copied character by character: calling into C++ costs more. */
 const shortText = 24;
+const scaledMax = 2 ** 30;
 /** What any number needs at the most. */
 const numberBytes = 10;
 
@@ -121,26 +122,41 @@ export class ByteWriter {
   private number(value: number): void {
     this.reserve(numberBytes);
     const integer = value | 0;
-    if (integer === value && (integer !== 0 || !Object.is(value, -0))) {
-      if (integer >= 0 && integer < 128) {
-        this.bytes[this.at++] = valueSmall + integer;
-      } else {
-        this.bytes[this.at++] = valueInteger;
-        this.zigzag(integer);
-      }
+    if (integer === value) {
+      if (integer > 0 && integer < 128) this.bytes[this.at++] = valueSmall + integer;
+      else if (integer !== 0) this.kindAndZigzag(valueInteger, integer);
+      else if (Object.is(value, 0)) this.bytes[this.at++] = valueSmall;
+      else this.exactly(value);
       return;
     }
     for (let places = 1; places <= decimalPlacesMax; places++) {
       const power = powersOfTen[places]!;
       const scaled = Math.round(value * power);
       // Beyond 32 bits a decimal is hardly shorter than a double.
-      if (scaled > 0x3fff_ffff || scaled < -0x3fff_ffff) break;
-      if (scaled / power === value && scaled !== 0) {
-        this.bytes[this.at++] = valueDecimal + places;
-        this.zigzag(scaled);
+      if (scaled > scaledMax || scaled < -scaledMax) break;
+      if (scaled / power === value) {
+        this.kindAndZigzag(valueDecimal + places, scaled);
         return;
       }
     }
+    this.exactly(value);
+  }
+
+  /** Room has been made. */
+  private kindAndZigzag(kind: number, value: number): void {
+    const { bytes } = this;
+    let { at } = this;
+    bytes[at++] = kind;
+    let rest = ((value << 1) ^ (value >> 31)) >>> 0;
+    while (rest > 127) {
+      bytes[at++] = (rest & 127) | 128;
+      rest >>>= 7;
+    }
+    bytes[at++] = rest;
+    this.at = at;
+  }
+
+  private exactly(value: number): void {
     this.bytes[this.at++] = valueDouble;
     this.double(value);
   }

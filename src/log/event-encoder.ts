@@ -85,14 +85,12 @@ export class EventEncoder extends ByteWriter {
       this.subjects.set(subject, known);
     }
     if (type === 'reading') {
-      const series = known.series[0];
-      if (series?.shape.type === reading && this.again(draft, series, recordedTime, advanceMs)) {
-        return;
-      }
-      const found = this.readingSeries(draft.source, draft.data, known);
-      const marks = this.head(draft, found, known, recordedTime, advanceMs, 0);
-      if (marks) this.marks(draft);
-      for (const field of found.shape.fields) this.value(draft.data.fields[field]);
+      const { source, data } = draft;
+      const series = this.readingSeries(source, data, known);
+      if (this.head(draft, series, known, recordedTime, advanceMs, 0)) this.marks(draft);
+      const { fields } = data;
+      // In the order in which they were compared with the shape; by name would be much slower.
+      for (const field in fields) this.value(fields[field]);
       return;
     }
     const plain = isPlainJson(draft.data);
@@ -102,42 +100,11 @@ export class EventEncoder extends ByteWriter {
     this.text(plain ? JSON.stringify(draft.data) : stringifyMarked(draft.data));
   }
 
-  /** The way of nearly every event: like the last of its device, whose series the group knows. */
-  private again(
-    draft: Draft<'reading'>,
-    series: Series,
-    recordedTime: number,
-    advanceMs: number,
-  ): boolean {
-    const { shape } = series;
-    if (series.group !== this.group || shape.source !== draft.source) return false;
-    // Their names would be in the tables already when a field turns out to differ.
-    if (draft.extensions !== undefined) return false;
-    const { data } = draft;
-    if (shape.measurement !== data.measurement || !hasTags(data.tags, shape.tags)) return false;
-    const start = this.at;
-    if (this.head(draft, series, undefined, recordedTime, advanceMs, 0)) this.marks(draft);
-    const { fields } = data;
-    const names = shape.fields;
-    let count = 0;
-    for (const field in fields) {
-      if (field !== names[count]) {
-        this.at = start;
-        return false;
-      }
-      count++;
-      this.value(fields[field]);
-    }
-    if (count === names.length) return true;
-    this.at = start;
-    return false;
-  }
-
   /** Everything before id, extensions and data; says whether there are id or extensions. */
   private head(
     draft: Draft,
     series: Series,
-    subject: Subject | undefined,
+    subject: Subject,
     recordedTime: number,
     advanceMs: number,
     extraFlags: number,
@@ -152,7 +119,7 @@ export class EventEncoder extends ByteWriter {
     if (draft.extensions !== undefined) flags |= eventExtensions;
     this.byte(flags);
     if (advanceMs > 0) this.varint(advanceMs);
-    if (subject === undefined) this.varint(series.number);
+    if (series.group === this.group) this.varint(series.number);
     else this.writeSeries(series, subject);
     if ((flags & 3) === timeDelta) this.zigzag(delta);
     else if ((flags & 3) === timeExact) this.double(draft.time);
@@ -171,10 +138,6 @@ export class EventEncoder extends ByteWriter {
   }
 
   private writeSeries(series: Series, subject: Subject): void {
-    if (series.group === this.group) {
-      this.varint(series.number);
-      return;
-    }
     this.byte(0);
     this.writeShape(series.shape);
     this.name(subject.name);

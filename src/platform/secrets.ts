@@ -34,6 +34,12 @@ export function openSecrets(folder: string, environment = process.env): Secrets 
       throw new GatewayError('GW_SECRET_MISSING', `set the environment variable ${secret.env}`);
     }
     const credentials = environment.CREDENTIALS_DIRECTORY;
+    if (!/^[^/]+$/.test(secret.credential) || /^\.\.?$/.test(secret.credential)) {
+      throw new GatewayError(
+        'GW_SECRET_MISSING',
+        `credential ${JSON.stringify(secret.credential)}: give its name, not a path`,
+      );
+    }
     if (credentials === undefined) {
       throw new GatewayError(
         'GW_SECRET_MISSING',

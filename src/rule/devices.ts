@@ -20,8 +20,16 @@ export const devicesMax = 100_000;
 /** Who has been heard, and who not for `afterMs`. Hearing one again costs no memory. */
 export interface Devices {
   find(name: string): Device | undefined;
-  /** `known` is what `find` says of the name. Ends its silence. */
-  hear(known: Device | undefined, name: string, since: number, elapsedMs: number): void;
+  /**
+   * `known` is what `find` says of the name. Ends its silence. Returns the device that had to be
+   * forgotten for a new one, if it was silent: nobody else will tell the end of that.
+   */
+  hear(
+    known: Device | undefined,
+    name: string,
+    since: number,
+    elapsedMs: number,
+  ): Device | undefined;
   someAreSilent(elapsedMs: number): boolean;
   /** Those that have newly become silent, the longest silent first; each must get an incident. */
   takeSilent(elapsedMs: number): readonly Device[];
@@ -35,21 +43,22 @@ export function createDevices(afterMs: number, limit = devicesMax): Devices {
   const silent = createChain();
   let forgotten = 0;
 
-  const know = (device: Device): void => {
+  const know = (device: Device): Device | undefined => {
     byName.set(device.name, device);
     (device.incident === undefined ? speaking : silent).append(device);
-    if (byName.size <= limit) return;
-    // One whose silence has been told is kept as long as possible: its end is owed.
-    const oldest = speaking.first() ?? silent.first()!;
+    if (byName.size <= limit) return undefined;
+    forgotten++;
+    // Whoever is silent has not been heard for longer than anybody who is not.
+    const oldest = silent.first() ?? speaking.first()!;
     (oldest.incident === undefined ? speaking : silent).remove(oldest);
     byName.delete(oldest.name);
-    forgotten++;
+    return oldest.incident === undefined ? undefined : oldest;
   };
   return {
     find: (name) => byName.get(name),
     hear(known, name, since, elapsedMs) {
       if (known === undefined) {
-        know({
+        return know({
           name,
           since,
           heardMs: elapsedMs,
@@ -57,13 +66,13 @@ export function createDevices(afterMs: number, limit = devicesMax): Devices {
           before: undefined,
           behind: undefined,
         });
-        return;
       }
       (known.incident === undefined ? speaking : silent).remove(known);
       known.incident = undefined;
       known.since = since;
       known.heardMs = elapsedMs;
       speaking.append(known);
+      return undefined;
     },
     someAreSilent(elapsedMs) {
       const oldest = speaking.first();

@@ -7,7 +7,7 @@ import { createDevices, type Device } from './devices.ts';
 import { noVerdicts, type Rule, type RuleKind, type Verdict } from './rule.ts';
 import { createWhere, where } from './where.ts';
 
-export const silenceOptions = z.strictObject({
+const silenceOptions = z.strictObject({
   after: duration
     .refine((ms) => ms > 0, 'must be longer than nothing')
     .describe('How long a device that was heard before may say nothing.'),
@@ -19,8 +19,8 @@ export const silenceOptions = z.strictObject({
 /**
  * Fires when a device of which there was a reading has given none for `after`; its next reading
  * resolves it. What counts is the time for which the gateway was listening, so a night without
- * power silences nobody. A device is known from its first reading on; of those that match, the
- * 100,000 heard last are.
+ * power silences nobody. A device is known from its first reading on, as long as it is among the
+ * 100,000 that were heard last; one that is forgotten while it is silent is resolved.
  */
 export const silence = {
   options: silenceOptions,
@@ -44,13 +44,16 @@ function createSilence(options: z.output<typeof silenceOptions>, name: string): 
   });
   const hear = (reading: CloudEvent<'reading'>, elapsedMs: number): Verdict | undefined => {
     if (isWanted !== undefined && !isWanted(reading)) return undefined;
-    const known = devices.find(reading.subject);
+    const { subject, time } = reading;
+    const known = devices.find(subject);
     if (known?.incident === undefined) {
-      devices.hear(known, reading.subject, reading.time, elapsedMs);
-      return undefined;
+      const forgotten = devices.hear(known, subject, time, elapsedMs);
+      if (forgotten === undefined) return undefined;
+      const summary = `${forgotten.name} is no longer watched: there are too many devices`;
+      return { ...verdictOf(forgotten, 'resolved', reading), summary };
     }
     const verdict = verdictOf(known, 'resolved', reading);
-    devices.hear(known, reading.subject, reading.time, elapsedMs);
+    devices.hear(known, subject, time, elapsedMs);
     return verdict;
   };
   const fireDue = (cause: CloudEvent, elapsedMs: number): Verdict[] =>

@@ -43,7 +43,7 @@ const options = z.strictObject({
     .prefault('10s')
     .describe('How long to wait for an answer before the batch is sent again.'),
   gzip: z.boolean().default(false).describe('Compress what is sent, if the server can read that.'),
-  tls: tlsOptions.optional(),
+  tls: tlsOptions.optional().describe('Who is trusted over TLS, and our own certificate.'),
 });
 
 type Options = z.output<typeof options>;

@@ -62,7 +62,7 @@ const options = z
     timeout: duration
       .prefault('10s')
       .describe('How long to wait for an answer before the batch is sent again.'),
-    tls: tlsOptions.optional(),
+    tls: tlsOptions.optional().describe('Who is trusted over TLS, and our own certificate.'),
   })
   .superRefine((given, context) => {
     const problem = problemOf(given);

@@ -54,7 +54,7 @@ const options = z.strictObject({
     ),
   username: z.string().optional().describe('The user.'),
   password: secret.optional().describe('The password.'),
-  tls: tlsOptions.optional(),
+  tls: tlsOptions.optional().describe('Who is trusted over TLS, and our own certificate.'),
   keepAlive: duration
     .prefault('30s')
     .describe('How often an idle connection proves that it is alive.'),

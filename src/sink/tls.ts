@@ -17,8 +17,7 @@ export const tlsOptions = z
   })
   .refine((tls) => (tls.cert === undefined) === (tls.key === undefined), {
     message: 'cert and key belong together',
-  })
-  .describe('TLS: who is trusted, and our own certificate.');
+  });
 
 /** What `node:tls` and MQTT.js take. */
 export interface TlsSettings {

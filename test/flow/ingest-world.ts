@@ -34,7 +34,8 @@ export class IngestWorld {
   }
 
   async start(): Promise<void> {
-    const { log } = (this.opened = await openLog(this.disk, {}, this.clock));
+    this.opened = await openLog(this.disk, {}, this.clock);
+    const { log } = this.opened;
     this.logger = createHeard();
     this.metrics = createMetrics();
     this.window = createDuplicateWindow(this.windowIds);
