@@ -8,12 +8,16 @@
  */
 import type { IngestMapping } from './codec/mapping-options.ts';
 import { createAnnouncer, type Publish } from './flow/announce.ts';
+import type { LogBooks } from './flow/audit.ts';
 import { beat } from './flow/beat.ts';
+import type { CatchUp } from './flow/catch-up.ts';
 import { type DeliverParts, deliver, type Lane } from './flow/deliver.ts';
 import { createDuplicateWindow, type DuplicateWindow } from './flow/duplicates.ts';
 import { evaluate } from './flow/evaluate.ts';
 import { recordGap } from './flow/gap.ts';
 import { createIngest } from './flow/ingest.ts';
+import { openLane } from './flow/lane.ts';
+import { observeLanes } from './flow/lane-metrics.ts';
 import { project } from './flow/project.ts';
 import { type Retry, supervise } from './flow/supervise.ts';
 import type { Cursor, CursorStore } from './log/cursor.ts';
@@ -41,6 +45,8 @@ export interface SinkUse {
   readonly expireMs?: number;
   /** Where a sink that is new begins. */
   readonly from: 'oldest' | 'newest';
+  /** What becomes of readings that it could not take in time; without it they come first. */
+  readonly catchUp?: CatchUp;
 }
 
 export interface GatewayParts {
@@ -72,6 +78,8 @@ export interface Gateway {
   readonly failed: Promise<Error>;
   /** Events each reader is behind, by its name. */
   lag(): Readonly<Record<string, number>>;
+  /** What became of every event on its way to every sink, at this moment. */
+  books(): LogBooks;
   /** Brings the gauges up to date. */
   observe(): Promise<void>;
   /** Resolves when all is closed. What readers had not done within the grace waits on disk. */
@@ -88,6 +96,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
   const log = await openEventLog(
     {
       ...parts,
+      newest: cursors.newest,
       // Until every reader has its place, none may be taken to have passed anything.
       readers: () => (cursorsAreOpen ? cursors.all : [{ name: 'start', saved: 0 as Position }]),
     },
@@ -109,8 +118,10 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
   const listening = startSources(parts, log, duplicates, sources.signal, fail);
 
   const observe = async (): Promise<void> => {
+    const lag = reading.lag();
+    observeLanes(reading.books(), log.last, metrics);
     for (const { name, position } of cursors.all) {
-      metrics.lagEvents.set({ reader: name }, log.last - position);
+      metrics.lagEvents.set({ reader: name }, lag[name] ?? 0);
       const ageMs = position < log.last ? await ageMsBehind(position, log, clock) : 0;
       metrics.lagSeconds.set({ reader: name }, ageMs / 1_000);
     }
@@ -120,6 +131,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     opened: listening.opened,
     failed,
     lag: reading.lag,
+    books: () => ({ first: log.first, last: log.last, lanes: reading.books() }),
     observe,
     async stop(graceMs) {
       sources.abort(new Error('The gateway stops.'));
@@ -144,29 +156,22 @@ function startReaders(
 ) {
   const deliverParts: DeliverParts = { ...parts, gateway: parts.id, log };
   const open = (name: string, from: 'oldest' | 'newest'): Cursor => {
-    const cursor = cursors.open(name, () =>
-      from === 'oldest' ? ((log.first - 1) as Position) : log.last,
-    );
-    if (cursor.position > log.last) {
-      // The log was replaced by an older one: what the reader has done with is not in question,
-      // but events to come take positions that it believes to have passed.
-      parts.logger.error(
-        { reader: name, position: cursor.position, last: log.last },
-        'A reader was ahead of the log, which is older than it was; the reader goes on from its end.',
-      );
-      cursor.begin();
-      cursor.commit(log.last);
-    }
-    return cursor;
+    return cursors.open(name, () => (from === 'oldest' ? ((log.first - 1) as Position) : log.last));
   };
-  const lanes = parts.sinks.flatMap((use) => lanesOf(use, open));
+  const place = (name: string, from: SinkUse['from']) =>
+    openLane(open(name, from), log.last, cursors.save);
+  const lanes = parts.sinks.flatMap((use) => lanesOf(use, place));
   const ruleCursor = open('rules', 'oldest');
   const announcements = open('alerts', 'oldest');
 
   const announcer = createAnnouncer(parts.publish, parts.metrics);
   announcer.restore(announcements.state);
-  const lag = (): Record<string, number> =>
-    Object.fromEntries([...cursors.all].map(({ name, position }) => [name, log.last - position]));
+  const lag = (): Record<string, number> => ({
+    ...Object.fromEntries(
+      [...cursors.all].map(({ name, position }) => [name, log.last - position]),
+    ),
+    ...Object.fromEntries(lanes.map(({ place: { name, waiting } }) => [name, waiting(log.last)])),
+  });
   const onBeat = (): void => {
     const status = { ...parts.status, state: 'online', lag: lag() };
     parts.publish('tidegate/status', JSON.stringify(status), { retain: true, qos: 0 });
@@ -197,30 +202,50 @@ function startReaders(
   ];
   return {
     lag,
+    books: () => lanes.map((lane) => lane.place.books()),
     caughtUp: () => [...cursors.all].every(({ position }) => position >= log.last),
     ended: Promise.all(tasks),
   };
 }
 
+/** What a lane of a sink carries. */
+export interface LaneUse {
+  /** `<sink>/<lane>`. */
+  readonly reader: string;
+  readonly accepts: (entry: Entry) => boolean;
+  readonly catchUp?: CatchUp;
+}
+
 /** One lane for readings and one for everything else, as far as the sink wants them. */
-function lanesOf(use: SinkUse, open: (name: string, from: SinkUse['from']) => Cursor): Lane[] {
-  const { sink, accepts, batch, retry, expireMs } = use;
-  const lane = (name: string, of: (entry: Entry) => boolean): Lane => ({
-    sink,
-    cursor: open(`${sink.name}/${name}`, use.from),
-    accepts: of,
-    batch,
-    retry,
+export function laneUsesOf({ sink, accepts, lanes, catchUp }: LaneSelection): readonly LaneUse[] {
+  const uses: LaneUse[] = [];
+  if (lanes?.alerts !== false) {
+    uses.push({
+      reader: `${sink.name}/alerts`,
+      accepts: (entry) => entry.type !== 'reading' && accepts(entry),
+    });
+  }
+  if (lanes?.readings !== false) {
+    uses.push({
+      reader: `${sink.name}/readings`,
+      accepts: (entry) => entry.type === 'reading' && accepts(entry),
+      ...(catchUp === undefined ? {} : { catchUp }),
+    });
+  }
+  return uses;
+}
+type LaneSelection = Pick<SinkUse, 'sink' | 'accepts' | 'lanes' | 'catchUp'>;
+
+function lanesOf(
+  use: SinkUse,
+  open: (name: string, from: SinkUse['from']) => Lane['place'],
+): Lane[] {
+  const { sink, batch, retry, expireMs } = use;
+  return laneUsesOf(use).map(({ reader, ...lane }) => ({
+    ...{ ...lane, sink, batch, retry },
+    place: open(reader, use.from),
     ...(expireMs === undefined ? {} : { expireMs }),
-  });
-  const lanes: Lane[] = [];
-  if (use.lanes?.alerts !== false) {
-    lanes.push(lane('alerts', (entry) => entry.type !== 'reading' && accepts(entry)));
-  }
-  if (use.lanes?.readings !== false) {
-    lanes.push(lane('readings', (entry) => entry.type === 'reading' && accepts(entry)));
-  }
-  return lanes;
+  }));
 }
 
 async function ageMsBehind(position: Position, log: EventLog, clock: Clock): Promise<number> {

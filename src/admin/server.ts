@@ -1,14 +1,19 @@
-import {
-  createServer,
-  type IncomingMessage,
-  type OutgoingHttpHeaders,
-  type Server,
-  type ServerResponse,
-} from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { GatewayError, messageOf } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
+import { type Answer, answerOfError, failure, json, send, text } from './answer.ts';
+import { hasBody, readBody } from './body.ts';
+import { isLoopback, namesLoopback, refusalOf } from './guard.ts';
+import { type LetterOperations, lettersAction, lettersPage, selectionSchema } from './letters.ts';
+import { type ReplayOperation, replayAnswer, replaySchema } from './replay.ts';
+
+/** What can be done to a gateway that runs; undefined while it does not. */
+export interface Operations {
+  readonly letters: LetterOperations;
+  readonly replay: ReplayOperation;
+}
 
 export interface AdminParts {
   readonly listen: { readonly host: string; readonly port: number };
@@ -22,6 +27,7 @@ export interface AdminParts {
   status(): unknown;
   /** Brings the gauges up to date, before they are shown. */
   observe?(): Promise<void>;
+  operations?(): Operations | undefined;
 }
 
 export interface Admin {
@@ -38,28 +44,27 @@ const idleMaxMs = 5_000;
 const connectionsMax = 64;
 const requestsPerConnectionMax = 1_000;
 
-interface Answer {
-  readonly status: number;
-  readonly type: string;
-  readonly body: string;
-  readonly headers?: OutgoingHttpHeaders;
+interface Route {
+  readonly get?: (rest: string, query: URLSearchParams) => Answer | Promise<Answer>;
+  readonly post?: (request: IncomingMessage) => Promise<Answer>;
 }
-type Page = () => Answer | Promise<Answer>;
 
 /**
- * Serves health, readiness, metrics and status by HTTP: read-only, bounded, and while it listens on
- * a loopback address only for requests that name one (against DNS rebinding). Throws
- * `GW_LISTEN_IN_USE`, `GW_LISTEN_FORBIDDEN` or `GW_LISTEN_FAILED`.
+ * Serves health, readiness, metrics, status, dead letters and replay by HTTP: bounded, and while it
+ * listens on a loopback address only for requests that name one (against DNS rebinding). Only
+ * programs on this machine can change anything. Throws `GW_LISTEN_IN_USE`, `GW_LISTEN_FORBIDDEN` or
+ * `GW_LISTEN_FAILED`.
  */
 export async function openAdmin(parts: AdminParts): Promise<Admin> {
-  const pages = pagesOf(parts);
+  const routes = routesOf(parts);
   const answering = new Set<Promise<void>>();
+  const closing = new AbortController();
   let mayAsk: (hostHeader: string | undefined) => boolean = () => false;
   const server = createServer(
     { maxHeaderSize: headerBytesMax, headersTimeout: headersMaxMs, requestTimeout: requestMaxMs },
     (request, response) => {
-      const answered = answerOf(request, pages, mayAsk, parts.logger)
-        .then((answer) => send(request, response, answer))
+      const answered = answerOf(request, routes, mayAsk, parts)
+        .then((answer) => send(request, response, answer, closing.signal))
         .catch(() => void response.destroy())
         .finally(() => answering.delete(answered));
       answering.add(answered);
@@ -76,101 +81,119 @@ export async function openAdmin(parts: AdminParts): Promise<Admin> {
   return {
     address,
     close() {
+      closing.abort(new Error('The gateway stops.'));
       closed ??= close(server, answering);
       return closed;
     },
   };
 }
 
-function pagesOf(parts: AdminParts): ReadonlyMap<string, Page> {
-  return new Map<string, Page>([
+/** By path; one that ends in `/` stands for all that begin so. */
+function routesOf(parts: AdminParts): ReadonlyMap<string, Route> {
+  const { host } = parts.listen;
+  const operations = (): Operations => {
+    const running = parts.operations?.();
+    if (running !== undefined) return running;
+    throw new GatewayError('GW_ADMIN_REFUSED', 'it is starting. Try again in a moment.');
+  };
+  const changeLetters = (action: 'redrive' | 'drop'): Route => ({
+    async post(request) {
+      const refusal = refusalOf(request, host);
+      if (refusal !== undefined) return refusal;
+      const body = await readBody(request, selectionSchema);
+      if ('refusal' in body) return body.refusal;
+      return await lettersAction(operations().letters, action, body.value);
+    },
+  });
+  const showLetters: Route = {
+    get: (rest, query) => lettersPage(operations().letters, rest, query),
+  };
+  return new Map<string, Route>([
+    ['/healthz', { get: () => healthOf(parts) }],
     [
-      '/healthz',
-      () => {
-        const reason = parts.health();
-        return reason === undefined ? text(200, 'ok') : text(503, reason);
-      },
+      '/readyz',
+      { get: () => (parts.ready() ? text(200, 'ok') : text(503, 'Sources are not open yet.')) },
     ],
-    ['/readyz', () => (parts.ready() ? text(200, 'ok') : text(503, 'Sources are not open yet.'))],
     [
       '/metrics',
-      async () => {
-        await parts.observe?.();
-        const { registry } = parts.metrics;
-        return { status: 200, type: registry.contentType, body: await registry.metrics() };
+      {
+        async get() {
+          await parts.observe?.();
+          const { registry } = parts.metrics;
+          return { status: 200, type: registry.contentType, body: await registry.metrics() };
+        },
       },
     ],
+    ['/api/v1/status', { get: () => json(parts.status()) }],
+    ['/api/v1/letters', showLetters],
+    ['/api/v1/letters/', showLetters],
+    ['/api/v1/letters/redrive', changeLetters('redrive')],
+    ['/api/v1/letters/drop', changeLetters('drop')],
     [
-      '/api/v1/status',
-      () => {
-        const body = `${JSON.stringify(parts.status(), withBigints)}\n`;
-        return { status: 200, type: 'application/json; charset=utf-8', body };
+      '/api/v1/replay',
+      {
+        async post(request) {
+          const refusal = refusalOf(request, host);
+          if (refusal !== undefined) return refusal;
+          const body = await readBody(request, replaySchema);
+          if ('refusal' in body) return body.refusal;
+          return await replayAnswer(operations().replay, body.value);
+        },
       },
     ],
   ]);
 }
 
-function withBigints(_key: string, value: unknown): unknown {
-  return typeof value === 'bigint' ? String(value) : value;
-}
-
-function text(status: number, body: string, headers: OutgoingHttpHeaders = {}): Answer {
-  return { status, type: 'text/plain; charset=utf-8', body: `${body}\n`, headers };
+function healthOf(parts: AdminParts): Answer {
+  const reason = parts.health();
+  return reason === undefined ? text(200, 'ok') : text(503, reason);
 }
 
 async function answerOf(
   request: IncomingMessage,
-  pages: ReadonlyMap<string, Page>,
+  routes: ReadonlyMap<string, Route>,
   mayAsk: (hostHeader: string | undefined) => boolean,
-  logger: Logger,
+  { logger }: AdminParts,
 ): Promise<Answer> {
   if (!mayAsk(request.headers.host)) {
     return text(421, 'This server answers to localhost only.', { connection: 'close' });
   }
-  if (hasBody(request)) return text(413, 'No body is wanted here.', { connection: 'close' });
-  const path = (request.url ?? '/').split('?', 1)[0]!;
-  const page = pages.get(path);
-  if (page === undefined) return text(404, 'There is nothing here.');
-  if (request.method !== 'GET' && request.method !== 'HEAD') {
-    return text(405, 'Only GET and HEAD are possible here.', { allow: 'GET, HEAD' });
+  const [path, query = ''] = (request.url ?? '/').split('?', 2) as [string, string?];
+  const found = routeOf(path, routes);
+  const isPost = request.method === 'POST' && found?.route.post !== undefined;
+  if (!isPost && hasBody(request)) {
+    return text(413, 'No body is wanted here.', { connection: 'close' });
   }
+  if (found === undefined) return text(404, 'There is nothing here.');
+  const { route, rest } = found;
   try {
-    return await page();
+    if (isPost) return closedAfter(await route.post!(request));
+    if (route.get !== undefined && (request.method === 'GET' || request.method === 'HEAD')) {
+      return await route.get(rest, new URLSearchParams(query));
+    }
   } catch (error) {
+    const answer = answerOfError(error);
+    if (answer !== undefined) return answer;
     logger.error({ address: path, error }, 'An admin page could not be made.');
-    return text(500, 'This page could not be made; the log of the gateway says why.');
+    const words = 'This page could not be made; the log of the gateway says why.';
+    return isPost ? failure(500, words) : text(500, words);
   }
+  const allow = route.get === undefined ? 'POST' : 'GET, HEAD';
+  return text(405, `Only ${allow.replace(', ', ' and ')} are possible here.`, { allow });
 }
 
-function hasBody({ headers }: IncomingMessage): boolean {
-  const { 'content-length': length = '0', 'transfer-encoding': encoding } = headers;
-  return encoding !== undefined || length !== '0';
+/** What was sent and not read must not be taken for the next request. */
+function closedAfter(answer: Answer): Answer {
+  if (answer.status < 400) return answer;
+  return { ...answer, headers: { ...answer.headers, connection: 'close' } };
 }
 
-function send(request: IncomingMessage, response: ServerResponse, answer: Answer): void {
-  response.writeHead(answer.status, {
-    'content-type': answer.type,
-    'content-length': Buffer.byteLength(answer.body),
-    'cache-control': 'no-store',
-    'x-content-type-options': 'nosniff',
-    ...answer.headers,
-  });
-  response.end(request.method === 'HEAD' ? undefined : answer.body);
-}
-
-function isLoopback(host: string): boolean {
-  return host === '::1' || host === 'localhost' || /^(::ffff:)?127(\.\d{1,3}){3}$/.test(host);
-}
-
-/** A page of another site cannot make a browser send these: its own name is in `Host`. */
-function namesLoopback(header: string | undefined, configured: string): boolean {
-  // Only a browser can be tricked, and browsers always send it.
-  if (header === undefined) return true;
-  const host = header
-    .replace(/:\d*$/, '')
-    .replace(/^\[(.*)\]$/, '$1')
-    .toLowerCase();
-  return isLoopback(host) || host === configured.toLowerCase() || host.endsWith('.localhost');
+function routeOf(path: string, routes: ReadonlyMap<string, Route>) {
+  const exact = routes.get(path);
+  if (exact !== undefined) return path.endsWith('/') ? undefined : { route: exact, rest: '' };
+  const slash = path.lastIndexOf('/');
+  const below = routes.get(path.slice(0, slash + 1));
+  return below === undefined ? undefined : { route: below, rest: path.slice(slash) };
 }
 
 function listen(server: Server, wanted: AdminParts['listen']): Promise<Admin['address']> {

@@ -112,6 +112,14 @@ export async function openAedes(options: AedesOptions): Promise<Broker> {
   return aedes as unknown as Broker;
 }
 
+/**
+ * Gives whole packets to the aedes client of the connection, whatever it still works on: what waits
+ * is bounded by others. Throws where the parser of aedes reads beyond the end of a packet.
+ */
+export function feed(connection: Connection, packets: Uint8Array): void {
+  (connection.client as BrokerClient)._parser.parse(packets);
+}
+
 /** A filter or a broker named like a property of every object must not be found there. */
 export function giveOwnMaps(client: BrokerClient): void {
   client.subscriptions = Object.create(null);

@@ -5,7 +5,7 @@ import type { Metrics } from '../platform/metrics.ts';
 import type { Random } from '../platform/random.ts';
 import { openAccess } from './access.ts';
 import { Admission } from './admission.ts';
-import { type Broker, type BrokerClient, openAedes, type Publish } from './aedes.ts';
+import { type Broker, type BrokerClient, feed, openAedes, type Publish } from './aedes.ts';
 import type { Bounds } from './bounds.ts';
 import { Connection } from './connection.ts';
 import { Gate } from './gate.ts';
@@ -133,12 +133,11 @@ export async function openBroker(parts: EmbeddedBrokerParts): Promise<EmbeddedBr
       guard.connection.offer(packet);
     },
     packets(guard, bytes) {
-      const { client } = guard.connection;
       try {
-        client!._parser.parse(bytes);
+        feed(guard.connection, bytes);
       } catch (error) {
-        // The parser of aedes reads beyond the end of some malformed packets.
-        failed(client!, error as Error);
+        const { address } = guard.connection;
+        logger.debug({ address, error }, 'A packet could not be read.');
         guard.refuse('malformed');
       }
     },

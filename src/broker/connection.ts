@@ -1,6 +1,5 @@
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
-import type { BrokerClient } from './aedes.ts';
 import type { Bounds } from './bounds.ts';
 
 /** Up to this many bytes, one copy costs less than handing the pieces to the system one by one. */
@@ -19,7 +18,7 @@ export class Connection extends EventEmitter {
   readonly socket: Socket;
   readonly address: string;
   /** Set by aedes when it takes the connection. */
-  client: BrokerClient | undefined;
+  client: object | undefined;
   destroyed = false;
   /** When `destroy` was called; milliseconds of the monotonic clock. */
   destroyedAt = 0;

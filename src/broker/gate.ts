@@ -102,11 +102,12 @@ export class Gate {
     const { totalMessages, totalBytes } = this.#bounds;
     // Only at half, so that nobody starts and stops for every single message.
     if (this.#messages > totalMessages / 2 || this.#bytes > totalBytes / 2) return;
-    for (const account of this.#stalled) {
-      if (this.#hasRoom(account)) {
-        this.#stalled.delete(account);
-        account.resume();
-      }
+    // Who resumes may stall again at once, and is then at the end of the line.
+    for (const account of [...this.#stalled]) {
+      if (this.#messages >= totalMessages || this.#bytes >= totalBytes) return;
+      if (!this.#hasRoom(account)) continue;
+      this.#stalled.delete(account);
+      account.resume();
     }
   }
 

@@ -9,8 +9,8 @@
  *   paths        temp.value, rx.0.rssi, .            see `path.ts`
  */
 import { z } from 'zod';
+import { parseTemplate } from '../event/template.ts';
 import { parseTopicPattern, type TopicPattern } from '../event/topic.ts';
-import { parseTemplate } from '../kind/template.ts';
 import { codecNames } from './index.ts';
 import { parsePath } from './path.ts';
 import { timeUnits } from './timestamp.ts';

@@ -28,11 +28,12 @@ export function createRules(config: Config): Rule[] {
 
 /** One sink of the configuration: connects to nothing yet. */
 export function createSink(name: string, config: Config, doors: Doors): Sink {
-  const { kind, select, batch, retry, expire, from, ...options } = config.sinks[name]!;
+  const { kind, select, batch, retry, expire, from, catchUp, ...options } = config.sinks[name]!;
   return (sinkKinds[kind] as SinkKind).create(options as never, {
     ...doors,
     name,
     gateway: config.gateway.id,
+    dataFolder: config.data.dir,
   });
 }
 
@@ -48,6 +49,7 @@ function sinkUseOf(sink: Sink, options: SinkConfig): SinkUse {
   const select = { ...withoutUndefined(options.select ?? {}), type } as Select;
   const types = new Set(selectedTypes(type));
   const accepts = createFilter(select);
+  const { behindAge, rate, ...bounds } = options.catchUp;
   const kindBatch = (sinkKinds[options.kind] as SinkKind).batch;
   return {
     sink,
@@ -59,6 +61,7 @@ function sinkUseOf(sink: Sink, options: SinkConfig): SinkUse {
     batch: { ...kindBatch, ...withoutUndefined(options.batch) },
     retry: options.retry,
     from: options.from,
+    catchUp: { ...bounds, behindAgeMs: behindAge, ...(rate === undefined ? {} : { rate }) },
     ...(options.expire === undefined ? {} : { expireMs: options.expire }),
   };
 }

@@ -86,6 +86,28 @@ const retry = z
     path: ['maxMs'],
   });
 
+const catchUp = z.strictObject({
+  order: z
+    .enum(['liveFirst', 'oldestFirst'])
+    .default('liveFirst')
+    .describe(
+      'After an outage: liveFirst sends new readings at once and what was missed beside them, oldest first, marked historical; oldestFirst sends everything in order.',
+    ),
+  behindEvents: z
+    .int()
+    .min(1)
+    .default(10_000)
+    .describe('A sink that is further behind than so many events has missed them, …'),
+  behindAge: duration.prefault('60s').describe('… or further behind than this.'),
+  rate: z
+    .int()
+    .min(1)
+    .optional()
+    .describe(
+      'What was missed goes out at most at so many events a second. Default: as fast as the sink takes it while new readings go first.',
+    ),
+});
+
 /** What every sink takes beside the options of its kind. */
 const sinkUse = {
   select: selectSchema
@@ -99,6 +121,7 @@ const sinkUse = {
     .enum(['oldest', 'newest'])
     .default('oldest')
     .describe('Where a sink that is new begins: with all that is kept, or with what comes.'),
+  catchUp: catchUp.prefault({}).describe('How readings that a sink has missed reach it.'),
 };
 
 type SinkKinds = typeof sinkKinds;

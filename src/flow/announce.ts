@@ -1,5 +1,6 @@
-import { toCloudEventsJson } from '../event/cloudevents-json.ts';
+import { toCloudEventsText } from '../event/cloudevents-json.ts';
 import type { Severity } from '../event/event.ts';
+import { isRedriven } from '../event/redelivery.ts';
 import type { Json } from '../log/cursor.ts';
 import type { Entry } from '../log/log.ts';
 import type { Metrics } from '../platform/metrics.ts';
@@ -54,13 +55,13 @@ export function createAnnouncer(publish: Publish, metrics: Metrics) {
     publish(topic!, '', { retain: true, qos: 1 });
   };
   return {
-    accepts: (entry: Entry): boolean => entry.type === 'alert',
+    accepts: (entry: Entry): boolean => entry.type === 'alert' && !isRedriven(entry),
     step(entry: Entry): void {
       if (entry.type !== 'alert') return;
       announce(topicOf(entry.data.rule, entry.subject), {
         firing: entry.data.state === 'firing',
         severity: entry.data.severity,
-        payload: JSON.stringify(toCloudEventsJson(entry)),
+        payload: toCloudEventsText(entry),
       });
     },
     snapshot: (): Json =>

@@ -1,6 +1,6 @@
 import { toCloudEventsJson } from '../event/cloudevents-json.ts';
 import type { CloudEvent, Draft } from '../event/event.ts';
-import type { Cursor } from '../log/cursor.ts';
+import { rejectedIdOf } from '../event/redelivery.ts';
 import type { Entry, EventLog } from '../log/log.ts';
 import type { Clock } from '../platform/clock.ts';
 import { messageOf } from '../platform/errors.ts';
@@ -8,22 +8,35 @@ import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Random } from '../platform/random.ts';
 import type { Connection, Rejection, Sink } from '../sink/sink.ts';
-import { follow } from './follow.ts';
+import type { Tally } from './account.ts';
+import {
+  backlogBatchOf,
+  type CatchUp,
+  createGiveWay,
+  createPace,
+  type GiveWay,
+  isFarBehind,
+} from './catch-up.ts';
+import { ageMsOf } from './clock.ts';
+import { type Batch, openGathering } from './follow.ts';
 import { recordGap } from './gap.ts';
+import type { LanePart, LanePlace } from './lane.ts';
 import { type Retry, supervise } from './supervise.ts';
 
 /**
- * One way of a sink through the log: a cursor with a filter. A sink has one for readings and one
+ * One way of a sink through the log: a place with a filter. A sink has one for readings and one
  * for everything else, so that an alert never waits behind a backlog of readings.
  */
 export interface Lane {
   readonly sink: Sink;
-  readonly cursor: Cursor;
+  readonly place: LanePlace;
   readonly accepts: (entry: Entry) => boolean;
   readonly batch: { readonly events: number; readonly bytes: number; readonly delayMs: number };
   readonly retry: Retry;
   /** Age in milliseconds after which an event is no longer worth sending. */
   readonly expireMs?: number;
+  /** Without it what was missed is delivered before what is new. */
+  readonly catchUp?: CatchUp;
 }
 
 export interface DeliverParts {
@@ -35,51 +48,141 @@ export interface DeliverParts {
   readonly metrics: Metrics;
 }
 
-/** Brings every event the lane accepts to its sink, in order, at least once, until aborted. */
+/** One of the two places of a lane, and how it is delivered from. */
+interface Run {
+  readonly lane: Lane;
+  readonly parts: DeliverParts;
+  readonly signal: AbortSignal;
+  readonly part: LanePart;
+  readonly isHistorical: boolean;
+  readonly batchEvents: number;
+  readonly connection: () => Promise<Connection>;
+  /** Waits for whoever goes first, then delivers. */
+  readonly inTurn: (events: number, work: () => Promise<Tally>) => Promise<Tally>;
+  readonly onTaken: () => void;
+  readonly attempt: () => number;
+}
+
+/**
+ * Brings every event the lane accepts to its sink, at least once, until aborted: in order, or, far
+ * behind, in two orders beside each other, that of what is new and that of what was missed.
+ */
 export async function deliver(lane: Lane, parts: DeliverParts, signal: AbortSignal): Promise<void> {
-  const { sink } = lane;
-  const up = parts.metrics.sinkUp.labels({ sink: sink.name });
-  const failures = parts.metrics.deliveryFailures.labels({ sink: sink.name });
+  const giveWay = createGiveWay();
+  await Promise.all([
+    deliverLive(lane, parts, signal, giveWay),
+    deliverBacklogs(lane, parts, signal, giveWay).catch((error: unknown) => {
+      if (!signal.aborted) throw error;
+    }),
+  ]);
+}
+
+async function deliverLive(
+  lane: Lane,
+  parts: DeliverParts,
+  signal: AbortSignal,
+  giveWay: GiveWay,
+): Promise<void> {
+  const attempts = createAttempts(lane, parts, signal);
+  // Before there is anything to deliver, so that a sink that cannot be reached is known at once.
+  const first = await lane.sink.connect(signal).catch((error: unknown) => {
+    if (!signal.aborted) attempts.onFailure(error, 0, 0);
+    return undefined;
+  });
+  if (first !== undefined) attempts.up();
+  const run = {
+    part: lane.place.live,
+    isHistorical: false,
+    batchEvents: lane.batch.events,
+    inTurn: async (_events: number, work: () => Promise<Tally>) => await giveWay.live(work),
+  };
+  await attempts.supervise(run, first);
+}
+
+/** What was missed drains, oldest first, on a connection of its own while there is any. */
+async function deliverBacklogs(
+  lane: Lane,
+  parts: DeliverParts,
+  signal: AbortSignal,
+  giveWay: GiveWay,
+): Promise<void> {
+  const { place, sink, catchUp } = lane;
+  const attempts = createAttempts(lane, parts, signal);
+  const pace = createPace(catchUp?.rate, parts.clock);
+  const inTurn = async (events: number, work: () => Promise<Tally>): Promise<Tally> => {
+    await pace(events, signal);
+    await giveWay.turn();
+    return await work();
+  };
+  for (;;) {
+    await place.untilBacklog(signal);
+    const waiting = place.waiting(parts.log.last);
+    parts.logger.info(
+      { sink: sink.name, events: waiting },
+      'Delivery goes on with what is new; what was missed follows beside it, oldest first.',
+    );
+    for (let part = place.backlog; part !== undefined; part = place.backlog) {
+      const batchEvents = backlogBatchOf(lane.batch.events, catchUp);
+      await attempts.supervise({ part, isHistorical: true, batchEvents, inTurn });
+      signal.throwIfAborted();
+      await place.splitting;
+    }
+    parts.logger.info({ sink: sink.name }, 'All that was missed has been delivered.');
+  }
+}
+
+/** What all attempts of one place have in common: connections, failures in a row, the gauges. */
+function createAttempts(lane: Lane, parts: DeliverParts, signal: AbortSignal) {
+  const { sink, place } = lane;
+  const { clock, random, logger, metrics } = parts;
+  const gauge = metrics.sinkUp.labels({ sink: sink.name });
+  const failures = metrics.deliveryFailures.labels({ sink: sink.name });
   let attempt = 1;
   const onFailure = (error: unknown, waitMs: number, inARow: number): void => {
     attempt = inARow + 1;
-    up.set(0);
+    gauge.set(0);
     failures.inc();
-    parts.logger.warn(
-      { sink: sink.name, reader: lane.cursor.name, error: messageOf(error), waitMs },
+    logger.warn(
+      { sink: sink.name, reader: place.name, error: messageOf(error), waitMs },
       'Delivery failed; it will be tried again.',
     );
   };
-  // Before there is anything to deliver, so that a sink that cannot be reached is known at once.
-  let first: Connection | undefined = await sink.connect(signal).catch((error: unknown) => {
-    if (!signal.aborted) onFailure(error, 0, 0);
-    return undefined;
-  });
-  if (first !== undefined) up.set(1);
-  await supervise(
-    async (healthy) => {
-      const connection = createLazyConnection(sink, signal, first);
-      first = undefined;
-      try {
-        await deliverUntilItFails(
-          lane,
-          parts,
-          signal,
-          connection.get,
-          () => {
-            if (attempt > 1) parts.logger.info({ sink: sink.name }, 'Delivery works again.');
-            attempt = 1;
-            up.set(1);
+  const up = (): void => {
+    if (attempt > 1) logger.info({ sink: sink.name }, 'Delivery works again.');
+    attempt = 1;
+    gauge.set(1);
+  };
+  return {
+    onFailure,
+    up,
+    /** Delivers from one place to its end, however often that fails. */
+    async supervise(
+      run: Pick<Run, 'part' | 'isHistorical' | 'batchEvents' | 'inTurn'>,
+      first?: Connection,
+    ): Promise<void> {
+      let opened = first;
+      await supervise(
+        async (healthy) => {
+          const connection = createLazyConnection(sink, signal, opened);
+          opened = undefined;
+          const onTaken = (): void => {
+            up();
             healthy();
-          },
-          () => attempt,
-        );
-      } finally {
-        await connection.close();
-      }
+          };
+          try {
+            await deliverUntilItFails({
+              ...{ ...run, lane, parts, signal, onTaken },
+              connection: connection.get,
+              attempt: () => attempt,
+            });
+          } finally {
+            await connection.close();
+          }
+        },
+        { retry: lane.retry, clock, random, signal, onFailure },
+      );
     },
-    { retry: lane.retry, clock: parts.clock, random: parts.random, signal, onFailure },
-  );
+  };
 }
 
 /** A lane that wants nothing of what passes needs no connection to move on. */
@@ -91,62 +194,109 @@ function createLazyConnection(sink: Sink, signal: AbortSignal, first: Connection
   };
 }
 
-async function deliverUntilItFails(
-  lane: Lane,
-  parts: DeliverParts,
-  signal: AbortSignal,
-  connection: () => Promise<Connection>,
-  onTaken: () => void,
-  attempt: () => number,
-): Promise<void> {
-  const { sink, cursor } = lane;
-  const delivered = parts.metrics.delivered.labels({ sink: sink.name });
-  const reader = cursor.name;
-  await follow(
-    parts.log,
-    cursor,
-    async (entries) => {
-      const events = worthSending(entries, lane, parts);
-      if (events.length === 0) return;
-      const rejections = await (await connection()).deliver(events, signal);
-      delivered.inc(events.length - rejections.length);
-      onTaken();
-      if (rejections.length > 0) await recordRejections(rejections, sink.name, attempt(), parts);
-    },
-    {
-      signal,
-      clock: parts.clock,
-      accepts: lane.accepts,
-      batchEvents: lane.batch.events,
-      batchBytes: lane.batch.bytes,
-      bytesOf: aboutBytesOf,
-      delayMs: lane.batch.delayMs,
-      onHole: (hole) => recordGap(hole, { ...parts, reader }),
-    },
-  );
+/** Resolves at the end of the part. */
+async function deliverUntilItFails(run: Run): Promise<void> {
+  const { lane, parts, part, signal } = run;
+  const { log, clock } = parts;
+  const open = () =>
+    openGathering(log, part.position, part.end, {
+      ...{ signal, clock, accepts: lane.accepts, batchEvents: run.batchEvents },
+      ...{ batchBytes: lane.batch.bytes, bytesOf: aboutBytesOf, delayMs: lane.batch.delayMs },
+    });
+  let gathering = open();
+  let mayBeFarBehind = !run.isHistorical;
+  try {
+    while (part.position < part.end) {
+      const batch = await gathering.next();
+      const oldest = batch.entries[0];
+      if (mayBeFarBehind && oldest !== undefined) {
+        mayBeFarBehind = false;
+        if (await isLeftToBacklog(oldest, run)) {
+          gathering.close();
+          gathering = open();
+          continue;
+        }
+      }
+      await settle(batch, run);
+    }
+  } finally {
+    gathering.close();
+  }
 }
 
-function worthSending(
+/** Only when the far side is there again: until then more is missed. */
+async function isLeftToBacklog(oldest: Entry, run: Run): Promise<boolean> {
+  const { lane, parts } = run;
+  if (!isFarBehind(oldest, parts.log.last, lane.catchUp, parts.clock)) return false;
+  await run.connection();
+  return await lane.place.split(parts.log.last);
+}
+
+/** Delivers a batch, or names the hole in its place, and moves on. */
+async function settle(batch: Batch, run: Run): Promise<void> {
+  const { lane, parts, part } = run;
+  const { position, unwanted, hole } = batch;
+  if (hole !== undefined) {
+    await recordGap(hole, { ...parts, reader: lane.place.name });
+    const { from, to } = hole;
+    part.commit(position, { dropped: to - from + 1 }, { from, to });
+    return;
+  }
+  const { fresh, expired } = splitByAge(batch.entries, lane, parts);
+  const { length } = fresh;
+  const tally =
+    length === 0 ? {} : await run.inTurn(length, async () => await handOver(fresh, run));
+  if (expired > 0)
+    parts.metrics.dropped.inc({ reader: lane.place.name, reason: 'expired' }, expired);
+  part.commit(position, { ...tally, expired, unwanted });
+}
+
+async function handOver(entries: readonly Entry[], run: Run): Promise<Tally> {
+  const { lane, parts } = run;
+  const sink = lane.sink.name;
+  const connection = await run.connection();
+  const rejections = await connection.deliver(outgoingOf(entries, run), run.signal);
+  run.onTaken();
+  const delivered = entries.length - rejections.length;
+  parts.metrics.delivered.inc({ sink }, delivered);
+  const unrecorded = await recordRejections(rejections, sink, run.attempt(), parts);
+  return { delivered, rejected: rejections.length, unrecorded };
+}
+
+/** The events as they go out; whatever changes on the way, their ids do not. */
+function outgoingOf(entries: readonly Entry[], { isHistorical }: Run): readonly CloudEvent[] {
+  return isHistorical ? entries.map(asHistorical) : entries;
+}
+
+const historical = { historical: 'true' };
+
+function asHistorical(entry: Entry): Entry {
+  const { extensions } = entry;
+  return {
+    ...entry,
+    extensions: extensions === undefined ? historical : { ...extensions, ...historical },
+  };
+}
+
+function splitByAge(
   entries: readonly Entry[],
   lane: Lane,
   parts: DeliverParts,
-): readonly Entry[] {
-  if (lane.expireMs === undefined) return entries;
-  const oldest = parts.clock.now() - lane.expireMs;
-  const fresh = entries.filter((entry) => entry.recordedTime >= oldest);
-  const expired = entries.length - fresh.length;
-  if (expired > 0) {
-    parts.metrics.dropped.inc({ reader: lane.cursor.name, reason: 'expired' }, expired);
-  }
-  return fresh;
+): { fresh: readonly Entry[]; expired: number } {
+  if (lane.expireMs === undefined) return { fresh: entries, expired: 0 };
+  const { expireMs } = lane;
+  const fresh = entries.filter((entry) => ageMsOf(entry, parts.clock) <= expireMs);
+  return { fresh, expired: entries.length - fresh.length };
 }
 
-async function recordRejections(
+/** Resolves with how many there is no event of. */
+export async function recordRejections(
   rejections: readonly Rejection[],
   sink: string,
   attempt: number,
-  parts: DeliverParts,
-): Promise<void> {
+  parts: Omit<DeliverParts, 'random'>,
+): Promise<number> {
+  if (rejections.length === 0) return 0;
   parts.metrics.rejected.inc({ sink }, rejections.length);
   const { event, reason } = rejections[0]!;
   parts.logger.warn(
@@ -155,9 +305,13 @@ async function recordRejections(
   );
   // A refused refusal is not news: recording it would feed the log with its own echo.
   const news = rejections.filter((rejection) => rejection.event.type !== 'rejected');
-  if (news.length === 0) return;
   const time = parts.clock.now();
-  await parts.log.append(news.map((each) => rejectionOf(each, sink, attempt, time, parts.gateway)));
+  if (news.length > 0) {
+    await parts.log.append(
+      news.map((each) => rejectionOf(each, sink, attempt, time, parts.gateway)),
+    );
+  }
+  return rejections.length - news.length;
 }
 
 function rejectionOf(
@@ -167,15 +321,20 @@ function rejectionOf(
   time: number,
   gateway: string,
 ): Draft {
+  const id = rejectedIdOf(sink, event);
   return {
     type: 'rejected',
     source: `/gateways/${gateway}/sinks/${sink}`,
     subject: event.subject,
     time,
-    // The same after a crash between the refusal and the cursor's save.
-    id: `rejected.${sink}.${event.id}`,
+    ...(id === undefined ? {} : { id }),
     extensions: { causationid: event.id },
-    data: { sink, reason, attempt, event: toCloudEventsJson(event) },
+    data: {
+      sink,
+      reason,
+      attempt: Number(event.extensions?.redriveattempt ?? attempt),
+      event: toCloudEventsJson(event),
+    },
   };
 }
 

@@ -1,4 +1,5 @@
 import { type CloudEvent, type Draft, severities } from '../event/event.ts';
+import { isRedriven } from '../event/redelivery.ts';
 import type { Cursor, Json } from '../log/cursor.ts';
 import type { Entry, EventLog, Position } from '../log/log.ts';
 import type { Clock } from '../platform/clock.ts';
@@ -43,6 +44,7 @@ export async function evaluate(
       for (const entry of entries) {
         const elapsedMs = time.step(entry);
         if (entry.type !== 'reading' && entry.type !== 'heartbeat') continue;
+        if (isRedriven(entry)) continue;
         for (const rule of rules) {
           for (const verdict of rule.step(entry, elapsedMs)) {
             const alert = alertOf(verdict, rule.name, entry, parts.gateway);
@@ -78,7 +80,7 @@ async function alertsBehind(
     const { last } = log;
     while (reader.position < last) {
       for (const entry of await reader.next(1_000, signal)) {
-        if (entry.type === 'alert') ids.add(entry.id);
+        if (entry.type === 'alert' && !isRedriven(entry)) ids.add(entry.id);
       }
     }
   } finally {

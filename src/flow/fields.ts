@@ -2,7 +2,7 @@ import { DecodeError, type Document } from '../codec/codec.ts';
 import { type IngestMapping, payloadPrefix } from '../codec/mapping-options.ts';
 import { type Path, parsePath, valueAt } from '../codec/path.ts';
 import type { Value } from '../event/event.ts';
-import { parseTemplate } from '../kind/template.ts';
+import { parseTemplate } from '../event/template.ts';
 
 export type Fields = Readonly<Record<string, Value>>;
 

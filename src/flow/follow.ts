@@ -1,5 +1,5 @@
 import type { Cursor, Json } from '../log/cursor.ts';
-import type { Entry, EventLog, LogReader, Position } from '../log/log.ts';
+import type { Entry, EventLog, Position } from '../log/log.ts';
 import type { Clock } from '../platform/clock.ts';
 
 /** What a reader has never seen because it is no longer there: both ends inclusive. */
@@ -10,18 +10,21 @@ export interface Hole {
   readonly before: Entry;
 }
 
-export interface FollowOptions {
+export interface GatherOptions {
   readonly signal: AbortSignal;
   readonly clock: Clock;
-  /** Which entries the handler is given; the cursor passes over the others. */
+  /** Which entries are gathered; the others are passed over. */
   readonly accepts: (entry: Entry) => boolean;
-  /** The handler is given at most this many entries at a time, … */
+  /** At most this many entries at a time, … */
   readonly batchEvents: number;
   /** … and about this many bytes of payload, by `bytesOf`. */
   readonly batchBytes?: number;
   readonly bytesOf?: (entry: Entry) => number;
   /** How long a batch that is not full waits for more. */
   readonly delayMs?: number;
+}
+
+export interface FollowOptions extends GatherOptions {
   /** Called before anything behind the hole is handled. */
   readonly onHole: (hole: Hole) => Promise<void>;
 }
@@ -43,63 +46,123 @@ export async function follow(
   handle: Handle,
   options: FollowOptions,
 ): Promise<never> {
-  const reader = log.reader(cursor.position);
+  const gathering = openGathering(log, cursor.position, Number.POSITIVE_INFINITY, options);
+  // What was made before and not yet saved stays what is to be saved.
+  let snapshot: (() => Json) | undefined;
   try {
     for (;;) {
-      const batch = await gather(reader, options);
+      const batch = await gathering.next();
       cursor.begin();
-      const snapshot =
-        batch.entries.length > 0 ? await handle(batch.entries, batch.position) : undefined;
-      cursor.commit(batch.position, snapshot ?? undefined);
+      if (batch.hole !== undefined) await options.onHole(batch.hole);
+      if (batch.entries.length > 0) {
+        snapshot = (await handle(batch.entries, batch.position)) ?? snapshot;
+      }
+      cursor.commit(batch.position, snapshot);
     }
   } finally {
-    reader.close();
+    gathering.close();
   }
 }
 
-interface Batch {
-  readonly entries: Entry[];
-  position: Position;
+/** A piece of the log without a hole in it; or a hole, and nothing else. */
+export interface Batch {
+  readonly entries: readonly Entry[];
+  /** How many others were passed over. */
+  readonly unwanted: number;
+  /** The last position of it. */
+  readonly position: Position;
+  readonly hole?: Hole;
 }
 
-async function gather(reader: LogReader, options: FollowOptions): Promise<Batch> {
-  const batch: Batch = { entries: [], position: reader.position };
+export interface Gathering {
+  /** The next batch; it may hold nothing that was wanted. Waits at the end of the log. */
+  next(): Promise<Batch>;
+  close(): void;
+}
+
+const stepMs = 50;
+const passedMax = 50_000;
+
+/** Gathers batches from just behind `after` up to `end`, behind which `next` must not be called. */
+export function openGathering(
+  log: EventLog,
+  after: Position,
+  end: number,
+  options: GatherOptions,
+): Gathering {
+  const { signal, clock, accepts, bytesOf } = options;
+  const delayMs = options.delayMs ?? 0;
   const bytesMax = options.batchBytes ?? Number.POSITIVE_INFINITY;
-  let bytes = 0;
-  let waited = options.delayMs === undefined || options.delayMs === 0;
-  for (;;) {
-    const before = reader.position;
-    const limit = options.batchEvents - batch.entries.length;
-    const entries = await reader.next(limit, options.signal);
-    if (entries.at(-1)!.position - before !== entries.length) {
-      await reportHoles(before, entries, options.onHole);
+  const reader = log.reader(after);
+  let position: number = after;
+  /** Has been read, and stands behind a hole. */
+  let behindHole: readonly Entry[] = [];
+
+  /** The next entries without a hole in between, or none where there is one. */
+  const read = async (limit: number): Promise<readonly Entry[]> => {
+    const entries =
+      behindHole.length > 0
+        ? behindHole
+        : await reader.next(Math.min(limit, end - position), signal);
+    behindHole = [];
+    const whole = wholeFrom(entries, position, end);
+    if (whole !== entries.length) behindHole = entries.slice(whole);
+    return whole === entries.length ? entries : entries.slice(0, whole);
+  };
+  const holeBefore = (entry: Entry): Batch => {
+    const from = position + 1;
+    position = Math.min(entry.position - 1, end);
+    const hole = { from, to: position, before: entry };
+    return { entries: [], unwanted: 0, position: position as Position, hole };
+  };
+  const caughtUp = (): boolean => behindHole.length === 0 && reader.caughtUp;
+
+  const next = async (): Promise<Batch> => {
+    const wanted: Entry[] = [];
+    const begun = position;
+    let unwanted = 0;
+    let bytes = 0;
+    let deadline: number | undefined;
+    const batch = (): Batch => ({
+      entries: wanted,
+      unwanted,
+      position: position as Position,
+    });
+    while (position < end) {
+      const entries = await read(options.batchEvents - wanted.length);
+      if (entries.length === 0) return position > begun ? batch() : holeBefore(behindHole[0]!);
+      for (const entry of entries) {
+        if (!accepts(entry)) {
+          unwanted++;
+          continue;
+        }
+        wanted.push(entry);
+        if (bytesOf !== undefined) bytes += bytesOf(entry);
+      }
+      position = entries.at(-1)!.position;
+      if (wanted.length >= options.batchEvents || bytes >= bytesMax) break;
+      // Who wants little of much must get on nevertheless.
+      if (position - begun >= passedMax) break;
+      if (caughtUp() && wanted.length === 0) break;
+      deadline ??= clock.monotonic() + delayMs;
+      while (position < end && caughtUp()) {
+        const leftMs = deadline - clock.monotonic();
+        if (leftMs <= 0) return batch();
+        // In small steps: a batch that fills up must not fall behind what the log keeps in memory.
+        await clock.sleep(Math.min(leftMs, stepMs), signal);
+      }
     }
-    for (const entry of entries) {
-      if (!options.accepts(entry)) continue;
-      batch.entries.push(entry);
-      if (options.bytesOf !== undefined) bytes += options.bytesOf(entry);
-    }
-    batch.position = reader.position;
-    if (batch.entries.length >= options.batchEvents || bytes >= bytesMax) return batch;
-    if (reader.caughtUp) {
-      if (batch.entries.length === 0 || waited) return batch;
-      waited = true;
-      await options.clock.sleep(options.delayMs!, options.signal);
-      if (reader.caughtUp) return batch;
-    }
-  }
+    return batch();
+  };
+  return { next, close: () => reader.close() };
 }
 
-async function reportHoles(
-  before: number,
-  entries: readonly Entry[],
-  onHole: FollowOptions['onHole'],
-): Promise<void> {
-  let expected = before + 1;
-  for (const entry of entries) {
-    if (entry.position !== expected) {
-      await onHole({ from: expected, to: entry.position - 1, before: entry });
-    }
-    expected = entry.position + 1;
-  }
+/** How many of the entries follow upon `position` without a hole, and are not behind `end`. */
+function wholeFrom(entries: readonly Entry[], position: number, end: number): number {
+  const { length } = entries;
+  const last = entries.at(-1)!.position;
+  if (last === position + length && last <= end) return length;
+  let count = 0;
+  while (count < length && entries[count]!.position === position + 1 + count) count++;
+  return Math.min(count, end - position);
 }

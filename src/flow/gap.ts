@@ -29,8 +29,8 @@ export async function recordGap(
       source: `/gateways/${parts.gateway}/readers/${parts.reader}`,
       subject: parts.reader,
       time: parts.clock.now(),
-      // Made from what stands behind the hole, so that saying it again after a crash is a repeat.
-      id: `gap.${parts.reader}.${before.id}`,
+      // Made from the hole and what stands behind it: saying it again after a crash is a repeat.
+      id: `gap.${parts.reader}.${from}.${before.id}`,
       data: { reader: parts.reader, from, to, reason },
     },
   ]);

@@ -101,7 +101,7 @@ export async function openCursorStore(
   const captureEveryMs = (): number => everyMs;
 
   let newest = 0;
-  for (const line of saved.values()) newest = Math.max(newest, decodeLine(line)?.position ?? 0);
+  for (const line of saved.values()) newest = Math.max(newest, reachedBy(decodeLine(line)));
   return {
     newest: newest as Position,
     open(name, start) {
@@ -221,10 +221,24 @@ function encodeLine(name: string, position: Position, state: Json): string {
   return `${crc32(json).toString(16).padStart(8, '0')} ${json}`;
 }
 
-interface SavedLine {
+/** A cursor on the disk. */
+export interface SavedLine {
   readonly name: string;
   readonly position: Position;
   readonly state: Json;
+}
+
+/** A state may say that its reader is further than its position: `reached`. */
+function reachedBy(line: SavedLine | undefined): number {
+  const state = line?.state as { readonly reached?: unknown } | null | undefined;
+  const reached = typeof state?.reached === 'number' ? state.reached : 0;
+  return Math.max(line?.position ?? 0, reached);
+}
+
+/** The cursors as they are on the disk: read only, also while a gateway runs. Leaves out what is damaged. */
+export async function readCursors(disk: Disk, logger: Logger): Promise<readonly SavedLine[]> {
+  const lines = await readSaved(disk, logger);
+  return [...lines.values()].map((line) => decodeLine(line)!);
 }
 
 /** Undefined for a line that is damaged. */

@@ -2,7 +2,8 @@ import type { Disk } from '../platform/disk.ts';
 import { messageOf } from '../platform/errors.ts';
 import { silentLogger } from '../platform/logger.ts';
 import { EventDecoder } from './event-decoder.ts';
-import { segmentHeaderBytes } from './format.ts';
+import { groupBytesMax, segmentHeaderBytes } from './format.ts';
+import { groupAt } from './group.ts';
 import type { Entry, Position } from './log.ts';
 import { createBacklog } from './reader.ts';
 import { findSegments, logIdOfFirstGroup, type Segment, segmentOf } from './recovery.ts';
@@ -67,7 +68,9 @@ export async function openLogInspector(disk: Disk): Promise<LogInspector> {
   return {
     async stat() {
       const segments = await segmentsNow();
-      const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0);
+      let bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0);
+      const writing = segments.at(-1);
+      if (writing !== undefined) bytes += (await endOf(disk, writing)) - writing.bytes;
       const oldest = (await entriesOf(segments, 0).read(1))[0];
       // The last segment may hold nothing yet.
       const newest =
@@ -109,6 +112,19 @@ export async function openLogInspector(disk: Disk): Promise<LogInspector> {
   };
 }
 
+/** Where the last whole group ends: the file may be kept longer than what is in it. */
+async function endOf(disk: Disk, segment: Segment): Promise<number> {
+  const groups = new SegmentReader(
+    disk,
+    segment,
+    () => segment.bytes,
+    () => {},
+  );
+  let end = Math.min(segment.bytes, segmentHeaderBytes);
+  while ((await groups.next()) !== undefined) end = groups.offset;
+  return end;
+}
+
 async function lastOf(backlog: ReturnType<typeof createBacklog>): Promise<Entry | undefined> {
   let last: Entry | undefined;
   for (;;) {
@@ -134,6 +150,12 @@ function within(segments: readonly Segment[], fromTime: number, toTime: number):
   return segments.slice(from, behind === -1 ? undefined : behind);
 }
 
+/** Somebody may be writing there: by now it is whole, or its length says that it goes on. */
+async function isUnderWay(disk: Disk, segment: Segment, offset: number): Promise<boolean> {
+  const bytes = await disk.readPart(segment.path, offset, groupBytesMax + 8);
+  return bytes !== undefined && groupAt(Buffer.from(bytes), 0, segment.logId) !== undefined;
+}
+
 /** Returns the position that should follow. */
 async function* verifySegment(
   disk: Disk,
@@ -153,9 +175,8 @@ async function* verifySegment(
   let expected = expectedFirst ?? segment.first;
   for (;;) {
     const group = await groups.next();
-    for (const { from: offset, to, unfinished } of damage.splice(0)) {
-      // Somebody may be writing there.
-      if (unfinished && isNewest) continue;
+    for (const { from: offset, to } of damage.splice(0)) {
+      if (isNewest && group === undefined && (await isUnderWay(disk, segment, offset))) continue;
       yield { path, offset, problem: `${to - offset} bytes are damaged` };
     }
     if (group === undefined) return expected;

@@ -19,7 +19,9 @@ export type Entry<T extends EventType = EventType> = CloudEvent<T> & {
 export interface EventLog {
   /**
    * Resolves with the last position once all the events would survive power loss; together or not
-   * at all. Waits while there is no room. Never resolves once the log has failed.
+   * at all. Waits while there is no room. Never resolves once the log has failed. Rejects drafts that
+   * together need more than 1 MiB or hold what no event may. They must not be changed afterwards:
+   * readers may be given their very data.
    */
   append(drafts: readonly Draft[]): Promise<Position>;
   /** Reads from just behind `after`. Any number of readers, each at its own pace. */

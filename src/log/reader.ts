@@ -189,7 +189,7 @@ export function createBacklog(
       events.take(limit, after, entries);
     } catch (error) {
       const { path, offset } = groups;
-      report({ path, from: offset - groupBytes, to: offset, unfinished: false });
+      report({ path, from: offset - groupBytes, to: offset });
       logger.debug({ path, error: messageOf(error) }, 'A group could not be decoded.');
       events.abandon();
     }

@@ -74,7 +74,7 @@ export async function recover(parts: Parts, savedMax: number): Promise<Recovered
     if (savedMax > last) reportLost(savedMax, last, parts.logger);
     const damage = scan.damage.filter(({ to }) => to <= scan.end);
     for (const each of damage) reportDamage(each, parts.logger);
-    const active = await openNewest(segments.at(-1)!, scan.end, damage.length > 0, parts);
+    const active = await openNewest(segments.at(-1)!, scan, damage.length > 0, parts);
     last = Math.max(last, savedMax);
     return { segments, active, logId: logId ?? scan.logId, last, damage };
   }
@@ -137,7 +137,7 @@ async function scanSegment(
   if (logId === undefined) return undefined;
   const damage: Damage[] = [];
   if (header === undefined) {
-    damage.push({ path, from: 0, to: segmentHeaderBytes, unfinished: false });
+    damage.push({ path, from: 0, to: segmentHeaderBytes });
   }
   let end = segmentHeaderBytes;
   let last = first - 1;
@@ -181,19 +181,18 @@ async function setAside({ path, size }: Found, { disk, logger }: Parts): Promise
 /** Cuts what was never acknowledged; writes on only behind what is whole. */
 async function openNewest(
   segment: Segment,
-  end: number,
+  { end, damage }: Scan,
   isDamaged: boolean,
   { disk, logger }: Parts,
 ): Promise<DiskFile | undefined> {
   const { path } = segment;
-  const torn = segment.bytes - end;
   segment.bytes = end;
   try {
     const file = await disk.open(path);
-    if (torn > 0) {
-      logger.info({ path, bytes: torn }, 'Cut off an unfinished write, which nobody relied on.');
-      await file.truncate(end);
+    if (damage.some(({ from }) => from >= end)) {
+      logger.info({ path, offset: end }, 'Cut off an unfinished write, which nobody relied on.');
     }
+    if (file.size > end) await file.truncate(end);
     await file.sync();
     await disk.syncFolder(segmentFolder);
     if (!isDamaged) return file;

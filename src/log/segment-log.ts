@@ -156,7 +156,8 @@ function createEventLog(
     let written = 0;
     let resolved = 0;
     for (let from = 0; from < groups.length; ) {
-      const to = lastThatFits(groups, from, written + store.roomInSegment);
+      const room = store.roomFor(groups[from]!.end - written);
+      const to = lastThatFits(groups, from, written + room);
       const { last, end } = groups[to]!;
       const { startedAt } = groups[from]!;
       const part = { bytes: bytes.subarray(written, end), first: tail.last + 1, last, startedAt };
@@ -177,7 +178,10 @@ function createEventLog(
 
   const publish = (entries: readonly Entry[], bytes: number): void => {
     let passed = tail.last;
-    for (const reader of readers) passed = Math.min(passed, reader.passed);
+    // Who is behind the tail reads the disk: keeping entries would not bring it back.
+    for (const reader of readers) {
+      if (reader.passed + 1 >= tail.first) passed = Math.min(passed, reader.passed);
+    }
     tail.forget(passed);
     tail.push(entries, bytes);
     countAppended(entries);

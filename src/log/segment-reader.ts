@@ -12,8 +12,6 @@ export interface Damage {
   readonly path: string;
   readonly from: number;
   readonly to: number;
-  /** They may be the beginning of a group that goes on behind the end of the file. */
-  readonly unfinished: boolean;
 }
 
 /**
@@ -57,31 +55,45 @@ export class SegmentReader {
   async next(): Promise<GroupPlace | undefined> {
     for (;;) {
       const place = groupAt(this.bytes, this.at, this.logId);
-      if (place === undefined) return await this.nextBehindDamage(false);
+      if (place === undefined) return await this.nextBehindDamage();
       if (place !== 'more') {
         this.at = place.end;
         return place;
       }
       const size = this.sizeOf();
       if (this.offset >= size) return undefined;
-      // What the file says of its length may be wrong, so a group cut short may be a damaged one.
-      if (this.base + this.bytes.length >= size) return await this.nextBehindDamage(true);
+      // What it says of its length may be wrong, so a group cut short may be a damaged one.
+      if (this.base + this.bytes.length >= size) return await this.nextBehindDamage();
       if (!(await this.fill(groupBytesAt(this.bytes, this.at)))) return undefined;
     }
   }
 
-  private async nextBehindDamage(atEnd: boolean): Promise<GroupPlace | undefined> {
+  private async nextBehindDamage(): Promise<GroupPlace | undefined> {
     const { path, offset: from } = this;
+    if (!(await this.skipZeros())) return undefined;
     const place = await this.search();
     const to = place === undefined ? this.offset : this.base + place.offset;
-    this.onDamage({ path, from, to, unfinished: atEnd && place === undefined });
+    this.onDamage({ path, from, to });
     return place;
+  }
+
+  /** False when there is nothing else up to the end: room made for what was to come. */
+  private async skipZeros(): Promise<boolean> {
+    const { offset } = this;
+    for (;;) {
+      const { bytes } = this;
+      while (this.at < bytes.length && bytes[this.at] === 0) this.at++;
+      if (this.at < bytes.length) break;
+      if (this.offset >= this.sizeOf() || !(await this.fill(chunkBytes))) return false;
+    }
+    // A length may begin with as many.
+    this.at -= Math.min(3, this.offset - offset, this.at);
+    return true;
   }
 
   /** Tries every place that looks like the beginning of a group. */
   private async search(): Promise<GroupPlace | undefined> {
     const size = this.sizeOf();
-    this.at++;
     for (;;) {
       const candidate = groupCandidate(this.bytes, this.at, this.logId);
       const isRead = this.base + this.bytes.length >= size;

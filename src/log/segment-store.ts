@@ -11,6 +11,11 @@ import { encodeSegmentHeader, segmentFolder, segmentPathOf } from './segment-hea
 import { final, isNoRoom, isWeather } from './weather.ts';
 
 const retryMs = 1_000;
+/**
+ * The file is kept so much longer than what is in it. A sync of bytes within the file costs the disk
+ * half of one that must also record a new length.
+ */
+const aheadBytes = 2 ** 18;
 
 export interface StoreParts {
   readonly disk: Disk;
@@ -39,8 +44,8 @@ export interface SegmentStore {
   readonly segments: readonly Segment[];
   readonly bytes: number;
   readonly blocked: string | undefined;
-  /** Bytes that still go into the segment that is being written. */
-  readonly roomInSegment: number;
+  /** How much fits into the segment that so many bytes would go to. */
+  roomFor(bytes: number): number;
   /**
    * Resolves when the part would survive power loss: true. Waits out a full disk or log; gives up
    * only when `signal` is aborted meanwhile: false. Rejects when the disk can no longer be trusted.
@@ -51,6 +56,13 @@ export interface SegmentStore {
   close(): Promise<void>;
 }
 
+interface Active {
+  readonly file: DiskFile;
+  readonly segment: Segment;
+  /** How long the file is on disk. */
+  length: number;
+}
+
 export function createSegmentStore(
   recovered: Recovered & { readonly logId: number },
   rule: StoreRule,
@@ -59,9 +71,10 @@ export function createSegmentStore(
   const { disk, clock, logger, metrics } = parts;
   const { segments, logId } = recovered;
   let { last } = recovered;
-  let active: { readonly file: DiskFile; readonly segment: Segment } | undefined;
+  let active: Active | undefined;
   if (recovered.active !== undefined) {
-    active = { file: recovered.active, segment: segments.at(-1)! };
+    const segment = segments.at(-1)!;
+    active = { file: recovered.active, segment, length: segment.bytes };
   }
   let bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0);
   let blocked: string | undefined;
@@ -155,10 +168,17 @@ export function createSegmentStore(
     return bytes <= segmentHeaderBytes;
   };
 
+  const lengthFor = (needed: number): number =>
+    Math.max(needed, Math.min(needed + aheadBytes, rule.segmentBytes));
+
   const retire = async (): Promise<void> => {
-    const file = active?.file;
+    const retired = active;
     active = undefined;
-    await file?.close();
+    if (retired === undefined) return;
+    const { file, segment, length } = retired;
+    // Only for tidiness: whoever reads it stops at the zeros.
+    if (length > segment.bytes) await file.truncate(segment.bytes).catch(() => {});
+    await file.close();
   };
 
   /** The new file and its name are durable before anything in it can be acknowledged. */
@@ -170,6 +190,7 @@ export function createSegmentStore(
     try {
       if (file.size > 0) await file.truncate(0);
       await file.append(header);
+      await file.extend(lengthFor(header.length));
     } catch (error) {
       await file.close();
       throw error;
@@ -181,7 +202,7 @@ export function createSegmentStore(
     const segment = { first, path, logId, bytes: header.length, startedAt: undefined };
     segments.push(segment);
     bytes += header.length;
-    active = { file, segment };
+    active = { file, segment, length: lengthFor(header.length) };
     torn = false;
     if (rule.maxAgeMs !== undefined) await retain(0, rule.maxBytes, false);
   };
@@ -192,11 +213,22 @@ export function createSegmentStore(
     return held > segmentHeaderBytes && held + wanted > rule.segmentBytes;
   };
 
+  const extend = async (to: Active, needed: number): Promise<void> => {
+    if (needed <= to.length) return;
+    const length = lengthFor(needed);
+    await to.file.extend(length);
+    to.length = length;
+  };
+
   const append = async (part: Part): Promise<DiskFile> => {
     if (isFull(part.bytes.length)) await roll(part.first);
     const { file, segment } = active!;
-    if (torn) await file.truncate(segment.bytes);
+    if (torn) {
+      await file.truncate(segment.bytes);
+      active!.length = segment.bytes;
+    }
     torn = true;
+    await extend(active!, segment.bytes + part.bytes.length);
     await file.append(part.bytes);
     return file;
   };
@@ -223,8 +255,9 @@ export function createSegmentStore(
     get blocked() {
       return blocked;
     },
-    get roomInSegment() {
-      return rule.segmentBytes - (active?.segment.bytes ?? segmentHeaderBytes);
+    roomFor(wanted) {
+      const held = isFull(wanted) ? segmentHeaderBytes : active!.segment.bytes;
+      return rule.segmentBytes - held;
     },
     async write(part, signal) {
       for (;;) {

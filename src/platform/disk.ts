@@ -32,8 +32,13 @@ export interface Disk {
 }
 
 export interface DiskFile {
-  /** Bytes in the file, counting everything appended so far. */
+  /** Bytes in the file, counting everything appended so far. The next ones go there. */
   readonly size: number;
+  /**
+   * Makes the file at least so long, with zeros behind `size`: to append in their place costs the
+   * disk less than to make the file grow. They count as appended when the file is opened again.
+   */
+  extend(length: number): Promise<void>;
   /** Adds bytes at the end. Says nothing about power loss until `sync` resolves. */
   append(bytes: Uint8Array): Promise<void>;
   /** Resolves when everything appended so far will survive power loss. A failed sync is final. */

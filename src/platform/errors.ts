@@ -21,6 +21,17 @@ export const errorTable = {
   GW_LISTEN_FAILED: 'Cannot listen on {detail}.',
   GW_SINK_UNAVAILABLE: '{detail}',
   GW_SINK_REFUSED: 'The far side takes nothing at all: {detail}',
+  GW_SINK_UNKNOWN: 'There is no sink {detail}.',
+  GW_REPLAY_RUNNING:
+    'A replay to the sink {detail} is running. Wait until it has ended, or stop it with Ctrl-C.',
+  GW_REPLAY_EMPTY:
+    'There is nothing to replay: no event that the sink selects was recorded in that time. {detail}',
+  GW_REPLAY_FAILED: 'The replay has ended before its time: {detail}',
+  GW_LETTER_UNKNOWN:
+    'There is no dead letter {detail}. See which there are with: tidegate letters list --all',
+  GW_ADMIN_UNREACHABLE:
+    'The gateway does not answer at {detail}. Start it with: tidegate run. If it runs with another configuration, give that with --config.',
+  GW_ADMIN_REFUSED: 'The gateway refuses: {detail}',
 } as const;
 
 export type ErrorCode = keyof typeof errorTable;

@@ -91,6 +91,7 @@ const read = promisify(readFd);
 async function openFile(path: string): Promise<DiskFile> {
   const handle = await openOrCreate(path);
   let { size } = await handle.stat();
+  let extendedTo = size;
   const { fd } = handle;
   return {
     get size() {
@@ -104,11 +105,17 @@ async function openFile(path: string): Promise<DiskFile> {
       }
       size += bytes.length;
     },
+    async extend(length) {
+      if (length <= Math.max(size, extendedTo)) return;
+      await ftruncate(fd, length);
+      extendedTo = length;
+    },
     sync: () => fdatasync(fd),
     read: (offset, length) => readFully(fd, offset, length),
     async truncate(length) {
       await ftruncate(fd, length);
       size = length;
+      extendedTo = length;
     },
     close: () => handle.close(),
   };

@@ -49,11 +49,33 @@ export function createMetrics() {
     ),
     delivered: counter('tidegate_delivered_events_total', 'Events a sink has taken.', 'sink'),
     rejected: counter('tidegate_rejected_events_total', 'Events a sink refused for good.', 'sink'),
+    replayed: counter(
+      'tidegate_replayed_events_total',
+      'Events a sink has taken again on request.',
+      'sink',
+    ),
+    lettersOpen: gauge('tidegate_letters_open', 'Dead letters that nobody has dealt with.'),
     dropped: counter(
       'tidegate_dropped_events_total',
       'Events a reader will never get.',
       'reader',
       'reason',
+    ),
+    readerEvents: gauge(
+      'tidegate_reader_events',
+      'What became of the events a lane has passed, and how many wait, by its books.',
+      'reader',
+      'outcome',
+    ),
+    auditDifference: gauge(
+      'tidegate_audit_difference_events',
+      'Events that the books of a lane do not account for: 0 unless something is wrong.',
+      'reader',
+    ),
+    backlogEvents: gauge(
+      'tidegate_backlog_events',
+      'Missed events that drain beside live delivery.',
+      'reader',
     ),
     deliveryFailures: counter(
       'tidegate_delivery_failures_total',

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { AlertState, CloudEvent } from '../event/event.ts';
+import { parseTemplate } from '../event/template.ts';
 import { duration } from '../kind/kind.ts';
-import { parseTemplate } from '../kind/template.ts';
 import { incidentOf, severity, summary } from './alert.ts';
 import { createDevices, type Device } from './devices.ts';
 import { noVerdicts, type Rule, type RuleKind, type Verdict } from './rule.ts';

@@ -1,5 +1,5 @@
 import type { AlertState, CloudEvent } from '../event/event.ts';
-import { parseTemplate } from '../kind/template.ts';
+import { parseTemplate } from '../event/template.ts';
 import { textOfValue } from './alert.ts';
 import type { Series } from './series.ts';
 import type { ThresholdOptions } from './threshold-options.ts';

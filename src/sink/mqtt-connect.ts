@@ -9,6 +9,7 @@ export type MqttVersion = 4 | 5;
 export interface Session {
   readonly client: MqttClient;
   readonly version: MqttVersion;
+  /** What the server said when it let us in. */
   readonly connack: IConnackPacket;
   /** Why it can no longer be used. */
   readonly broken: Error | undefined;
@@ -49,64 +50,77 @@ export async function openSession(
     queueQoSZero: false,
     timerVariant: 'native',
   });
+  // Batches end with small packets: waiting to fill larger ones costs 40 ms each time.
+  (client.stream as { setNoDelay?: (on: boolean) => void }).setNoDelay?.(true);
+  const session = watched(client, url, version);
   const settled = new AbortController();
-  let stop: () => void = () => undefined;
   try {
     const connack = await new Promise<IConnackPacket>((resolve, reject) => {
-      let isOpen = false;
-      client.stream?.once(url.startsWith('mqtts:') ? 'secureConnect' : 'connect', () => {
-        isOpen = true;
-      });
-      stop = () => reject(signal.reason);
-      signal.addEventListener('abort', stop, { once: true });
+      signal.addEventListener('abort', () => reject(signal.reason), { signal: settled.signal });
+      session.onBroken = reject;
       client.once('connect', resolve);
-      client.once('error', (error) => reject(refusalOf(url, error)));
-      client.once('close', () => {
-        const words = `${url}: the server closed the connection without an answer`;
-        reject(isOpen ? new VersionRefused(words) : new GatewayError('GW_SINK_UNAVAILABLE', words));
-      });
       clock.sleep(timeoutMs, settled.signal).then(
-        () => reject(new VersionRefused(`${url}: no answer within ${timeoutMs} ms`)),
+        () => reject(session.silence(`no answer within ${timeoutMs} ms`)),
         () => undefined,
       );
     });
-    return watched(client, version, connack);
+    session.onBroken = () => undefined;
+    return Object.assign(session, { connack });
   } catch (error) {
-    client.on('error', () => undefined);
     client.end(true);
     throw error;
   } finally {
     settled.abort();
-    signal.removeEventListener('abort', stop);
   }
 }
 
-function watched(client: MqttClient, version: MqttVersion, connack: IConnackPacket): Session {
+/** Listens from before the connection is there until after it is gone, so that no error is unheard. */
+function watched(client: MqttClient, url: string, version: MqttVersion) {
   let broken: Error | undefined;
-  const session: Session = {
+  let isOpen = false;
+  let isConnected = false;
+  const session = {
     client,
     version,
-    connack,
     get broken() {
       return broken;
     },
-    onBroken: () => undefined,
+    onBroken: (_reason: Error): void => undefined,
+    /** What it means that the server says nothing to our first packet. */
+    silence: (words: string): Error =>
+      isOpen
+        ? new VersionRefused(`${url}: ${words}`)
+        : new GatewayError('GW_SINK_UNAVAILABLE', `${url}: ${words}`),
   };
-  const end = (words: string, cause?: unknown): void => {
+  const fail = (reason: Error): void => {
     if (broken !== undefined) return;
-    broken = new GatewayError('GW_SINK_UNAVAILABLE', words, cause);
-    session.onBroken(broken);
+    broken = reason;
+    session.onBroken(reason);
   };
-  client.removeAllListeners('error');
-  client.removeAllListeners('close');
-  client.on('error', (error) => end('The connection failed', error));
+  const lost = (words: string, cause?: unknown): Error =>
+    new GatewayError('GW_SINK_UNAVAILABLE', `${url}: ${words}`, cause);
+  client.stream?.once(url.startsWith('mqtts:') ? 'secureConnect' : 'connect', () => {
+    isOpen = true;
+  });
+  client.once('connect', () => {
+    isConnected = true;
+  });
+  client.on('error', (error) => {
+    fail(isConnected ? lost('the connection failed', error) : refusalOf(url, error));
+  });
   client.on('disconnect', ({ reasonCode }) => {
     const code = (reasonCode ?? 0).toString(16).padStart(2, '0');
     const remedy =
       reasonCode === 0x8e ? ': another client uses the same clientId; give each its own' : '';
-    end(`The server ended the connection with reason 0x${code}${remedy}`);
+    fail(lost(`the server ended the connection with reason 0x${code}${remedy}`));
   });
-  client.on('close', () => end('The connection was lost'));
+  client.on('close', () => {
+    fail(
+      isConnected
+        ? lost('the connection was lost')
+        : session.silence('the server closed the connection without an answer'),
+    );
+  });
   return session;
 }
 

@@ -1,5 +1,5 @@
 import type { CloudEvent } from '../event/event.ts';
-import { parseTemplate } from '../kind/template.ts';
+import { parseTemplate } from '../event/template.ts';
 
 /** What a topic of the `mqtt` sink may name. */
 export const topicNames = ['gateway', 'type', 'device', 'measurement', 'rule', 'severity'] as const;

@@ -89,7 +89,8 @@ function addProblem(context: z.RefinementCtx, message: string | undefined): void
 /** Events to an upstream broker. */
 export const mqttKind: SinkKind<typeof options> = {
   options,
-  batch: { events: 500, bytes: 1_048_576, delayMs: 0 },
+  // Large, as a broker may hold back its last acknowledgements for the 40 ms of Nagle's algorithm.
+  batch: { events: 2_000, bytes: 1_048_576, delayMs: 0 },
   create(given, parts): Sink {
     const topicOf = createTopicOf(given.topic, parts.gateway);
     const slots = createSlots();

@@ -14,6 +14,8 @@ export interface Load {
   readonly window: number;
   readonly warmMs: number;
   readonly measureMs: number;
+  /** Messages a second from all clients together; as many as are acknowledged when not given. */
+  readonly perSecond?: number;
 }
 
 export interface LoadResult {
@@ -63,11 +65,13 @@ function connectPacket(id: string): Buffer {
 interface Publisher {
   readonly socket: Socket;
   start(): void;
+  /** Lets so many more messages go, as far as the window allows. */
+  allow(messages: number): void;
 }
 
 /** Calls `acknowledged` with the delay of every acknowledgement, in milliseconds. */
 async function openPublisher(
-  { port, window }: Load,
+  { port, window, perSecond }: Load,
   name: string,
   acknowledged: (delayMs: number) => void,
 ): Promise<Publisher> {
@@ -77,6 +81,8 @@ async function openPublisher(
   let next = 0;
   let expected = 0;
   let partial = 0;
+  let unacknowledged = 0;
+  let allowed = 0;
   const send = (messages: number): void => {
     const now = performance.now();
     for (let index = 0; index < messages; index++) sentAt[(next + index) % idsPerRound] = now;
@@ -98,9 +104,19 @@ async function openPublisher(
       acknowledged(now - sentAt[expected]!);
       expected = (expected + 1) % idsPerRound;
     }
-    if (messages > 0) send(messages);
+    unacknowledged -= messages;
+    allow(perSecond === undefined ? messages : 0);
   });
-  return { socket, start: () => send(window) };
+  const allow = (messages: number): void => {
+    // What the window keeps back is not sent later: the pace is a limit, not a debt.
+    allowed = Math.min(window, allowed + messages);
+    const now = Math.min(Math.floor(allowed), window - unacknowledged);
+    if (now <= 0) return;
+    allowed -= now;
+    unacknowledged += now;
+    send(now);
+  };
+  return { socket, allow, start: () => allow(perSecond === undefined ? window : 0) };
 }
 
 /** Buckets of a hundredth of a power of ten each, from a microsecond on. */
@@ -145,6 +161,7 @@ async function measure(load: Load): Promise<LoadResult> {
     );
   }
   for (const publisher of publishers) publisher.start();
+  const pace = startPace(load, publishers);
   await pause(load.warmMs);
   histogram = new Histogram();
   messages = 0;
@@ -159,8 +176,22 @@ async function measure(load: Load): Promise<LoadResult> {
     p99Ms: histogram.percentileMs(0.99),
     cpuUsPerMessage: (cpuSeconds * 1e6) / messages,
   };
+  clearInterval(pace);
   for (const { socket } of publishers) socket.destroy();
   return result;
+}
+
+const paceMs = 5;
+
+/** Spreads the messages evenly over time and publishers. */
+function startPace({ perSecond }: Load, publishers: readonly Publisher[]): NodeJS.Timeout {
+  let last = performance.now();
+  return setInterval(() => {
+    const now = performance.now();
+    const messages = ((perSecond ?? 0) * (now - last)) / 1000 / publishers.length;
+    last = now;
+    if (perSecond !== undefined) for (const publisher of publishers) publisher.allow(messages);
+  }, paceMs);
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {

@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { generate, type Packet, parser } from 'mqtt-packet';
 import type { Bounds } from '../../src/broker/bounds.ts';
@@ -153,13 +154,18 @@ export async function openRawClient(port: number, version: 3 | 4 | 5 = 4): Promi
   const received: Packet[] = [];
   const taken = new Set<Packet>();
   const reader = parser({ protocolVersion: version } as never);
-  reader.on('packet', (packet) => received.push(packet));
+  const arrivals = new EventEmitter();
+  reader.on('packet', (packet) => {
+    received.push(packet);
+    arrivals.emit('packet');
+  });
   reader.on('error', (error) => received.push({ cmd: 'disconnect', error } as never));
   socket.on('data', (chunk) => reader.parse(chunk));
   let closed = false;
   socket.on('error', () => {});
   socket.on('close', () => {
     closed = true;
+    arrivals.emit('packet');
   });
   const client: RawClient = {
     socket,
@@ -173,15 +179,21 @@ export async function openRawClient(port: number, version: 3 | 4 | 5 = 4): Promi
       );
       socket.write(Buffer.concat(bytes));
     },
-    next: async (cmd) =>
-      await eventually(() => {
+    next: async (cmd) => {
+      const deadline = performance.now() + 5000;
+      for (;;) {
         const found = received.find((packet) => packet.cmd === cmd && !taken.has(packet));
-        if (found === undefined) {
+        if (found !== undefined) {
+          taken.add(found);
+          return found as never;
+        }
+        const leftMs = deadline - performance.now();
+        if (leftMs <= 0 || closed) {
           throw new Error(`no ${cmd} came; got ${received.map((packet) => packet.cmd).join()}`);
         }
-        taken.add(found);
-        return found as never;
-      }, 5000),
+        await within(arrivals, leftMs);
+      }
+    },
     gone: async (deadlineMs = 5000) =>
       await eventually(() => {
         if (!closed) throw new Error('the connection is still open');
@@ -198,6 +210,19 @@ export interface ConnectOptions {
   readonly keepalive?: number;
   readonly will?: object;
   readonly properties?: object;
+}
+
+/** Resolves with the next packet, or when the time is over. */
+async function within(arrivals: EventEmitter, ms: number): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      arrivals.off('packet', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    arrivals.on('packet', done);
+  });
 }
 
 export function connectPacket(version: 3 | 4 | 5, options: ConnectOptions = {}): Packet {

@@ -132,6 +132,7 @@ test('a write that is under way is no damage', async () => {
   const disk = new SimDisk();
   const { log } = await openLog(disk);
   for (let i = 0; i < 3; i++) await log.append(readingsOf(i * 10 + 1, 10));
+  await log.close();
   const whole = Buffer.from(disk.bytesOf(firstPath));
   for (let cut = 1; cut < 60; cut++) {
     const growing = new SimDisk();

@@ -123,6 +123,24 @@ test('garbage behind the last group is cut, whatever it is', async () => {
   }
 });
 
+test('room made ahead is neither damage nor news, in the newest segment or in others', async () => {
+  const disk = new SimDisk();
+  const { log, clock } = await openLog(disk, { segmentBytes: 2_000 });
+  for (let i = 0; i < 30; i++) await log.append(readingsOf(i * 10 + 1, 10));
+  disk.kill();
+  const padded = disk.restart();
+  for (const path of padded.paths()) {
+    padded.put(path, Buffer.concat([padded.bytesOf(path), Buffer.alloc(300_000)]));
+  }
+  for (const open of [1, 2]) {
+    const { log: opened, logger } = await openLog(padded.restart(), {}, clock);
+    expect((await readAll(opened)).map(numberOf)).toEqual(numbers(1, 300 + open - 1));
+    await opened.append([readingOf(300 + open)]);
+    expect(logger.lines).toEqual([]);
+    await opened.close();
+  }
+});
+
 test('a flipped byte costs its group only, is told, and its positions are not used again', async () => {
   const disk = new SimDisk();
   const clock = await writeGroups(disk, 4);

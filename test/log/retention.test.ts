@@ -98,9 +98,9 @@ test('the log keeps within maxBytes, dropping what has been delivered first', as
   const found = (await readAll(log)).map(numberOf);
   expect(found).toEqual(Array.from({ length: 201 - log.first }, (_, i) => log.first + i));
   expect(logger.lines).toEqual([]);
+  await log.close();
   const onDisk = disk.paths().filter((path) => path.startsWith('log/'));
   expect(onDisk.reduce((sum, path) => sum + disk.bytesOf(path).length, 0)).toBe(log.bytes);
-  await log.close();
 });
 
 test('dropOldest makes room by dropping what a reader has not seen, and names the reader', async () => {
@@ -133,6 +133,7 @@ test('a reader that was overtaken goes on at the oldest event kept: it sees a ho
 test('refuseNew makes appends wait until readers have passed', async () => {
   const { log, clock, done } = await openWithCursor(new SimDisk(), { whenFull: 'refuseNew' });
   const appends = Array.from({ length: 100 }, (_, i) => {
+    clock.stall(1);
     clock.jump(1_000);
     return watch(log.append([readingOf(i + 1)]));
   });

@@ -73,6 +73,7 @@ test.each(['open', 'append', 'truncate'] as const)(
       }
     };
     const appends = numbers(2, 12).map((number) => {
+      clock.stall(1);
       clock.jump(1_000);
       return watch(log.append([readingOf(number)]));
     });

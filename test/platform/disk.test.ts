@@ -60,6 +60,29 @@ describe.each<[string, () => Promise<Disk>]>([
     await file.close();
   });
 
+  test('makes room ahead, which is zeros until it is written, and counts when opened again', async () => {
+    const disk = await createDisk();
+    const file = await disk.open('a');
+    await file.append(bytesOf('one'));
+    await file.extend(8);
+    await file.extend(5);
+    expect(file.size).toBe(3);
+    expect(await disk.size('a')).toBe(8);
+    await file.append(bytesOf('two'));
+    await file.sync();
+    expect(textOf(await disk.read('a'))).toBe('onetwo\0\0');
+    await file.append(bytesOf('three'));
+    expect(textOf(await disk.read('a'))).toBe('onetwothree');
+    await file.extend(20);
+    await file.close();
+    const again = await disk.open('a');
+    expect(again.size).toBe(20);
+    await again.truncate(11);
+    await again.append(bytesOf('!'));
+    expect(textOf(await disk.read('a'))).toBe('onetwothree!');
+    await again.close();
+  });
+
   test('says that what is missing is missing', async () => {
     const disk = await createDisk();
     expect(await disk.list('nowhere')).toEqual([]);

@@ -67,6 +67,11 @@ export class SimClock implements Clock {
     this.moveTo(until);
   }
 
+  /** The machine was too busy to notice: time has passed, and nobody has been woken yet. */
+  stall(ms: number): void {
+    this.moveTo(this.elapsed + ms);
+  }
+
   /** Somebody sets the wall clock; `wallMs` may be negative. No time passes. */
   jump(wallMs: number): void {
     this.wall += wallMs;

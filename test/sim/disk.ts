@@ -12,6 +12,7 @@ export type DiskOperation =
   | 'syncFolder'
   | 'free'
   | 'append'
+  | 'extend'
   | 'sync'
   | 'truncate'
   | 'close';
@@ -19,9 +20,14 @@ export type DiskOperation =
 /** A file's bytes, whatever its names are. */
 interface Inode {
   bytes: Uint8Array;
+  /** So many of them have been written. */
+  end: number;
+  /** How long the file is; there are zeros from `end` on. */
   size: number;
-  /** So many of the first bytes survive power loss. */
+  /** So many of the first bytes survive power loss, … */
   synced: number;
+  /** … and the file is then at least this long. */
+  syncedSize: number;
   /** What may come back after power loss, while a truncation has not been synced. */
   former: Uint8Array | undefined;
   /** A sync has failed: what it should have written never becomes durable. */
@@ -124,6 +130,7 @@ export class SimDisk implements Disk {
         inode = inodeOf(new Uint8Array());
         this.storage.names.set(path, inode);
       }
+      inode.end = inode.size;
       return this.fileOf(path, inode);
     });
   }
@@ -145,7 +152,7 @@ export class SimDisk implements Disk {
   }
 
   replace(path: string, bytes: Uint8Array): Promise<void> {
-    const copy = bytes.slice();
+    const copy = copyOf(bytes);
     return this.run('replace', path, () => {
       if (copy.length > this.room()) throw diskError('ENOSPC', 'replace', path);
       this.put(path, copy);
@@ -189,10 +196,10 @@ export class SimDisk implements Disk {
   private fileOf(path: string, inode: Inode): DiskFile {
     return {
       get size() {
-        return inode.size;
+        return inode.end;
       },
       append: (bytes) => {
-        const copy = bytes.slice();
+        const copy = copyOf(bytes);
         const torn = (): void => write(inode, copy.subarray(0, copy.length >> 1));
         return this.run(
           'append',
@@ -207,13 +214,20 @@ export class SimDisk implements Disk {
           torn,
         );
       },
+      extend: (length) =>
+        this.run('extend', path, () => {
+          if (length <= inode.size) return;
+          ensure(inode, length);
+          inode.size = length;
+        }),
       sync: () =>
         this.run(
           'sync',
           path,
           () => {
             if (inode.spoilt || !this.syncs) return;
-            inode.synced = inode.size;
+            inode.synced = inode.end;
+            inode.syncedSize = inode.size;
             inode.former = undefined;
           },
           () => {
@@ -226,11 +240,14 @@ export class SimDisk implements Disk {
         ),
       truncate: (size) =>
         this.run('truncate', path, () => {
-          if (size < inode.synced) {
-            inode.former ??= inode.bytes.slice(0, inode.synced);
-            inode.synced = size;
+          if (size < inode.syncedSize) {
+            inode.former ??= durableBytesOf(inode);
+            inode.synced = Math.min(inode.synced, size);
+            inode.syncedSize = size;
           }
-          inode.size = Math.min(size, inode.size);
+          inode.size = size;
+          inode.end = size;
+          inode.bytes.fill(0, size);
         }),
       close: () => this.run('close', path, () => {}),
     };
@@ -239,7 +256,7 @@ export class SimDisk implements Disk {
   private room(): number {
     if (this.full) return 0;
     let used = 0;
-    for (const inode of this.storage.names.values()) used += inode.size;
+    for (const inode of this.storage.names.values()) used += inode.end;
     return this.capacityBytes - used;
   }
 
@@ -270,23 +287,37 @@ export class SimDisk implements Disk {
   }
 }
 
+/** `slice` of a Buffer would share its memory. */
+const copyOf = (bytes: Uint8Array): Uint8Array => Uint8Array.from(bytes);
+
 const inodeOf = (bytes: Uint8Array): Inode => ({
-  bytes,
+  bytes: copyOf(bytes),
+  end: bytes.length,
   size: bytes.length,
   synced: bytes.length,
+  syncedSize: bytes.length,
   former: undefined,
   spoilt: false,
 });
 
+function ensure(inode: Inode, length: number): void {
+  if (length <= inode.bytes.length) return;
+  const grown = new Uint8Array(Math.max(length, inode.bytes.length * 2));
+  grown.set(inode.bytes.subarray(0, inode.size));
+  inode.bytes = grown;
+}
+
 function write(inode: Inode, bytes: Uint8Array): void {
-  const size = inode.size + bytes.length;
-  if (size > inode.bytes.length) {
-    const grown = new Uint8Array(Math.max(size, inode.bytes.length * 2));
-    grown.set(inode.bytes.subarray(0, inode.size));
-    inode.bytes = grown;
-  }
-  inode.bytes.set(bytes, inode.size);
-  inode.size = size;
+  const end = inode.end + bytes.length;
+  ensure(inode, end);
+  inode.bytes.set(bytes, inode.end);
+  inode.end = end;
+  inode.size = Math.max(inode.size, end);
+}
+
+/** What would be there after power loss, if nothing that was not synced had reached the disk. */
+function durableBytesOf(inode: Inode): Uint8Array {
+  return inode.bytes.slice(0, inode.syncedSize).fill(0, inode.synced);
 }
 
 function cutPower(inode: Inode, random: Random): void {
@@ -294,11 +325,15 @@ function cutPower(inode: Inode, random: Random): void {
     inode.bytes = inode.former;
     inode.size = inode.former.length;
   } else {
-    const kept = Math.floor(random.next() * (inode.size - inode.synced + 1));
-    inode.size = inode.synced + kept;
-    if (kept > 0 && random.next() < 0.5) inode.bytes[inode.size - 1]! ^= 0x5a;
+    const kept = inode.synced + Math.floor(random.next() * (inode.end - inode.synced + 1));
+    if (kept > inode.synced && random.next() < 0.5) inode.bytes[kept - 1]! ^= 0x5a;
+    inode.bytes.fill(0, kept);
+    const least = Math.max(kept, inode.syncedSize);
+    inode.size = random.next() < 0.5 ? least : Math.max(least, inode.size);
   }
+  inode.end = inode.size;
   inode.synced = inode.size;
+  inode.syncedSize = inode.size;
   inode.former = undefined;
   inode.spoilt = false;
 }

@@ -1,0 +1,249 @@
+import type { CloudEvent } from '../event/event.ts';
+import { createFilter, type Select } from '../event/filter.ts';
+import { isRedriven, replayedOf } from '../event/redelivery.ts';
+import type { Entry, EventLog, Position } from '../log/log.ts';
+import type { Clock } from '../platform/clock.ts';
+import { GatewayError, messageOf } from '../platform/errors.ts';
+import type { Metrics } from '../platform/metrics.ts';
+import type { Random } from '../platform/random.ts';
+import type { Connection, Rejection, Sink } from '../sink/sink.ts';
+import type { Timing } from './clock.ts';
+import { type Retry, supervise } from './supervise.ts';
+
+/** What is to be delivered again. */
+export interface ReplayRequest {
+  readonly sink: string;
+  /** Recorded from this time, and up to that; milliseconds since the epoch, both inclusive. */
+  readonly from: number;
+  readonly to?: number;
+  readonly device?: Select['device'];
+  readonly type?: Select['type'];
+  /** Events per second at most. */
+  readonly rate?: number;
+  /** Only counts. */
+  readonly dryRun?: boolean;
+}
+
+/** How far a replay is. Positions are places in the log; it is done when `position` is `last`. */
+export interface ReplayProgress {
+  readonly first: number;
+  readonly last: number;
+  readonly position: number;
+  /** Events that were asked for and that the sink selects, … */
+  readonly found: number;
+  /** … and of these, those it took, and those it refused for good. */
+  readonly delivered: number;
+  readonly rejected: number;
+  /** The oldest that the log still holds was recorded then. */
+  readonly keptSince: number;
+  /** Why nothing moves at the moment. */
+  readonly trouble?: string;
+}
+
+export interface ReplaySink {
+  readonly sink: Sink;
+  readonly accepts: (entry: Entry) => boolean;
+  readonly batch: { readonly events: number };
+  readonly retry: Retry;
+}
+
+export interface ReplayParts {
+  readonly log: EventLog;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly metrics: Metrics;
+  readonly timing: Timing;
+  /** Whether the log is in the order of time. */
+  readonly isSteady: () => boolean;
+  readonly sinks: readonly ReplaySink[];
+  readonly onRejections: (rejections: readonly Rejection[], sink: string) => Promise<void>;
+}
+
+/** Delivers again until all is delivered or the signal is aborted; resolves with the last progress. */
+export type Replay = (
+  request: ReplayRequest,
+  signal: AbortSignal,
+  onProgress: (progress: ReplayProgress) => void,
+) => Promise<ReplayProgress>;
+
+export const defaultReplayRate = 1_000;
+const entriesAtATime = 500;
+const progressEveryMs = 250;
+/** Clocks that were never stepped still stray; so much before and behind is looked at, too. */
+const strayMs = 86_400_000;
+
+/**
+ * Delivers history over a connection of its own: cursors stay where they are and live delivery goes
+ * on. One at a time for each sink. Throws GW_SINK_UNKNOWN, GW_REPLAY_RUNNING or GW_REPLAY_EMPTY.
+ */
+export function createReplay(parts: ReplayParts): Replay {
+  const running = new Set<string>();
+  return async (request, signal, onProgress) => {
+    const use = parts.sinks.find(({ sink }) => sink.name === request.sink);
+    if (use === undefined) {
+      const names = parts.sinks.map(({ sink }) => sink.name).join(', ');
+      throw new GatewayError('GW_SINK_UNKNOWN', `${request.sink}. There are: ${names || 'none'}`);
+    }
+    if (running.has(request.sink)) throw new GatewayError('GW_REPLAY_RUNNING', request.sink);
+    running.add(request.sink);
+    try {
+      return await replay(request, use, parts, signal, onProgress);
+    } finally {
+      running.delete(request.sink);
+    }
+  };
+}
+
+async function replay(
+  request: ReplayRequest,
+  use: ReplaySink,
+  parts: ReplayParts,
+  signal: AbortSignal,
+  onProgress: (progress: ReplayProgress) => void,
+): Promise<ReplayProgress> {
+  const { log, clock } = parts;
+  const { last } = log;
+  const keptSince = await recordedAt(log.first, parts, signal);
+  const first = await beginningOf(request.from, last, parts, signal);
+  const state = { first, last, position: first - 1, found: 0, delivered: 0, rejected: 0 };
+  const since = keptSince ?? clock.now();
+  let told = Number.NEGATIVE_INFINITY;
+  const tell = (trouble?: string): ReplayProgress => {
+    const progress: ReplayProgress = { ...state, keptSince: since, ...(trouble && { trouble }) };
+    told = clock.monotonic();
+    onProgress(progress);
+    return progress;
+  };
+  const isWanted = wantedBy(request, use);
+  const isBehind = endOf(request, parts);
+  const pace = createPace(request.rate ?? defaultReplayRate, clock);
+  const batchEvents = Math.max(1, Math.min(use.batch.events, pace.batchEvents));
+  tell();
+
+  const run = async (healthy: () => void): Promise<void> => {
+    // Not before there is something: history may be elsewhere.
+    let connection: Connection | undefined;
+    const reader = log.reader(state.position as Position);
+    try {
+      while (state.position < last) {
+        const limit = Math.min(entriesAtATime, last - state.position);
+        const entries = await reader.next(limit, signal);
+        const end = entries.findIndex(isBehind);
+        const wanted = parts.timing
+          .correct(end === -1 ? entries : entries.slice(0, end))
+          .filter(isWanted);
+        // A reading that was found and not delivered is found again after a failure.
+        for (let from = 0; from < wanted.length; from += batchEvents) {
+          const batch = wanted.slice(from, from + batchEvents);
+          if (request.dryRun !== true) {
+            await pace.wait(batch.length, signal);
+            connection ??= await use.sink.connect(signal);
+            const rejections = await connection.deliver(batch.map(replayedOf), signal);
+            await parts.onRejections(rejections, request.sink);
+            state.rejected += rejections.length;
+            state.delivered += batch.length - rejections.length;
+            parts.metrics.replayed.inc({ sink: request.sink }, batch.length - rejections.length);
+            healthy();
+          }
+          state.found += batch.length;
+          state.position = batch.at(-1)!.position;
+          if (clock.monotonic() - told >= progressEveryMs) tell();
+        }
+        state.position = end === -1 ? reader.position : last;
+        if (clock.monotonic() - told >= progressEveryMs) tell();
+        // Live delivery comes first.
+        await clock.sleep(0, signal);
+      }
+    } finally {
+      reader.close();
+      await connection?.close();
+    }
+  };
+  await supervise(run, {
+    retry: use.retry,
+    clock,
+    random: parts.random,
+    signal,
+    isFinal: (error) => error instanceof GatewayError && error.code === 'GW_SINK_REFUSED',
+    onFailure: (error) => void tell(messageOf(error)),
+  });
+  signal.throwIfAborted();
+  if (state.found === 0) {
+    throw new GatewayError('GW_REPLAY_EMPTY', `The log is kept since ${isoOf(since)}.`);
+  }
+  return tell();
+}
+
+function isoOf(time: number): string {
+  const date = new Date(time);
+  return Number.isNaN(date.getTime()) ? String(time) : date.toISOString();
+}
+
+/** What was asked for and the sink selects, but for what was already sent again. */
+function wantedBy(request: ReplayRequest, use: ReplaySink): (entry: Entry) => boolean {
+  const { from, to = Number.POSITIVE_INFINITY, device, type } = request;
+  const filter = createFilter({
+    ...(device === undefined ? {} : { device }),
+    ...(type === undefined ? {} : { type }),
+  }) as (event: CloudEvent) => boolean;
+  return (entry) =>
+    entry.recordedTime >= from &&
+    entry.recordedTime <= to &&
+    !isRedriven(entry) &&
+    use.accepts(entry) &&
+    filter(entry);
+}
+
+/** Whether nothing that was asked for can stand there or behind. */
+function endOf({ to }: ReplayRequest, parts: ReplayParts): (entry: Entry) => boolean {
+  if (to === undefined || !parts.isSteady()) return () => false;
+  return (entry) => entry.recordedTime > to + strayMs;
+}
+
+/** When the entry there was recorded; undefined when there is none. */
+async function recordedAt(
+  position: number,
+  { log }: ReplayParts,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  if (position > log.last) return undefined;
+  const reader = log.reader((position - 1) as Position);
+  try {
+    return (await reader.next(1, signal))[0]!.recordedTime;
+  } finally {
+    reader.close();
+  }
+}
+
+/** A position before which nothing was recorded from that time on. */
+async function beginningOf(
+  time: number,
+  last: number,
+  parts: ReplayParts,
+  signal: AbortSignal,
+): Promise<number> {
+  let low: number = parts.log.first;
+  if (!parts.isSteady()) return low;
+  let high = last + 1;
+  while (high - low > entriesAtATime) {
+    const middle = Math.floor((low + high) / 2);
+    const found = await recordedAt(middle, parts, signal);
+    if (found !== undefined && found < time - strayMs) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
+/** So many a second, evenly, from the first one on. */
+function createPace(rate: number, clock: Clock) {
+  let dueMs = Number.NEGATIVE_INFINITY;
+  return {
+    /** A tenth of a second's worth at once. */
+    batchEvents: Math.ceil(rate / 10),
+    async wait(events: number, signal: AbortSignal): Promise<void> {
+      const now = clock.monotonic();
+      if (dueMs > now) await clock.sleep(dueMs - now, signal);
+      dueMs = Math.max(dueMs, now) + (events * 1_000) / rate;
+    },
+  };
+}

@@ -1,0 +1,177 @@
+/**
+ * Every file operation fails with every error, once and from then on, under the real gateway at work.
+ * It goes on or ends with a reason, as the design says; either way the power is cut afterwards and
+ * nothing acknowledged may be missing.
+ */
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { seededRandom } from '../../src/platform/random.ts';
+import {
+  type FaultError,
+  type Faults,
+  faultsImpossible,
+  type Operation,
+  openFaults,
+} from '../chaos/fault.ts';
+import { createGatewayProcess, type GatewayProcess } from '../chaos/gateway.ts';
+import { type Image, imageImpossible, openImage } from '../chaos/image.ts';
+import {
+  createLedger,
+  type Ledger,
+  openPublisher,
+  type Publisher,
+  possible,
+} from '../chaos/publisher.ts';
+import { exportedBy, problemsOf } from '../chaos/recorded.ts';
+import { eventually, temporaryFolder } from '../services/child.ts';
+
+const seed = Number(process.env.TIDEGATE_SEED ?? Math.floor(Math.random() * 2 ** 31));
+const canFail = possible('Faults of the disk', faultsImpossible());
+/** Without an image the gateway is only killed: what is in memory survives that. */
+const canCut = canFail && possible('A power cut after each fault', imageImpossible());
+const settings = `log: { maxBytes: 32MiB, whenFull: refuseNew }
+ingest: [{ topic: 'sensors/{device}/{measurement}', codec: json, identity: [seq] }]
+`;
+
+interface Target {
+  readonly operation: Operation;
+  /** What its path holds. */
+  readonly part: string;
+  /** Errors after which only reading the disk again can tell what it holds. */
+  readonly fatal: readonly FaultError[];
+  readonly errors?: readonly FaultError[];
+  /** How long messages are: long ones where the log must soon need another file. */
+  readonly textBytes: number;
+}
+const long = { textBytes: 4_000 };
+const short = { textBytes: 100 };
+const all: readonly FaultError[] = ['EIO', 'ENOSPC', 'EROFS'];
+const targets: readonly Target[] = [
+  { operation: 'write', part: '/log/', fatal: ['EIO'], errors: [...all, 'half'], ...short },
+  { operation: 'ftruncate', part: '/log/', fatal: ['EIO'], ...long },
+  { operation: 'open', part: '/log/', fatal: ['EIO'], ...long },
+  { operation: 'fdatasync', part: '/log/', fatal: all, ...short },
+  { operation: 'fsync', part: '/log', fatal: all, ...long },
+  { operation: 'open', part: '/cursors', fatal: [], ...short },
+  { operation: 'write', part: '/cursors', fatal: [], ...short },
+  { operation: 'fdatasync', part: '/cursors', fatal: [], ...short },
+  { operation: 'rename', part: '/cursors', fatal: [], ...short },
+];
+
+interface Subject {
+  readonly gateway: GatewayProcess;
+  readonly faults: Faults;
+  readonly image: Image | undefined;
+  readonly ledger: Ledger;
+  readonly random: { next(): number };
+  readonly textBytes: number;
+  publisher: Publisher;
+}
+
+async function openSubject(folder: string, textBytes: number): Promise<Subject> {
+  const image = canCut ? await openImage(folder, 128) : undefined;
+  const dataDir = join(image?.folder ?? folder, 'data');
+  await mkdir(dataDir);
+  const faults = await openFaults(folder, dataDir);
+  const { environment } = faults;
+  const gateway = await createGatewayProcess({ folder, dataDir, settings, environment });
+  await gateway.start();
+  const ledger = createLedger();
+  const publisher = await publish(gateway, ledger, textBytes, 5);
+  const random = seededRandom(seed);
+  return { gateway, faults, image, ledger, publisher, random, textBytes };
+}
+
+const publish = (
+  gateway: GatewayProcess,
+  ledger: Ledger,
+  textBytes: number,
+  protocol: 4 | 5,
+): Promise<Publisher> =>
+  openPublisher({
+    port: gateway.port,
+    ledger,
+    protocol,
+    textBytes,
+    windowMessages: 20,
+    pauseMs: 25,
+  });
+
+async function tryFault(
+  subject: Subject,
+  target: Target,
+  error: FaultError,
+  mode: 'once' | 'from then on',
+): Promise<void> {
+  const { gateway, faults, random } = subject;
+  const { operation, part } = target;
+  const pass = Math.floor(random.next() * 3);
+  const times = mode === 'once' ? 1 : 0;
+  await faults.inject({ operations: [operation], part, error, pass, times });
+  await eventually(async () => expect(await faults.failed()).toBeGreaterThan(0), 20_000);
+  if (target.fatal.includes(error)) {
+    const { code } = await gateway.program!.ended;
+    expect(code).toBe(1);
+    expect(gateway.program!.stderr).toContain('The event log could not be written');
+    await subject.publisher.closed;
+    await faults.heal();
+    await cutAndStart(subject);
+    return;
+  }
+  // Long enough for it to be met again and again.
+  if (mode === 'from then on') await sleep(200);
+  const isAlive = gateway.program!.child.exitCode === null;
+  expect(isAlive, gateway.program!.stderr).toBe(true);
+  if (mode === 'from then on' && random.next() < 0.5) {
+    await gateway.kill();
+    await subject.publisher.closed;
+    await faults.heal();
+    await cutAndStart(subject);
+    return;
+  }
+  await faults.heal();
+  expect(await subject.publisher.settled(), 'the connection was kept').toBe(true);
+  await subject.publisher.end();
+  subject.publisher = await publish(gateway, subject.ledger, subject.textBytes, 4);
+}
+
+async function cutAndStart(subject: Subject): Promise<void> {
+  const { gateway, image, ledger, textBytes } = subject;
+  await gateway.kill();
+  await subject.publisher.closed;
+  const acknowledged = new Set(ledger.acknowledged);
+  await image?.cutPower();
+  await gateway.start();
+  const problems = problemsOf(acknowledged, ledger, await exportedBy(gateway), textBytes);
+  expect(problems.slice(0, 5), `${problems.length} problems`).toEqual([]);
+  subject.publisher = await publish(gateway, ledger, textBytes, 5);
+}
+
+test.runIf(canFail).concurrent.each(targets)(
+  `a gateway whose $operation of $part fails never acknowledges what is not safe (TIDEGATE_SEED=${seed})`,
+  { timeout: 120_000 },
+  async (target) => {
+    const folder = await temporaryFolder('faults');
+    const subject = await openSubject(folder, target.textBytes);
+    try {
+      for (const error of target.errors ?? all) {
+        for (const mode of ['once', 'from then on'] as const) {
+          await tryFault(subject, target, error, mode).catch((problem: Error) => {
+            problem.message = `${error}, ${mode}: ${problem.message}`;
+            throw problem;
+          });
+        }
+      }
+      await cutAndStart(subject);
+      const { code, stderr } = await subject.gateway.command('log', 'verify');
+      expect(code, stderr).toBe(0);
+    } finally {
+      await subject.gateway.kill();
+      await subject.faults.close();
+      await subject.image?.close();
+      await rm(folder, { recursive: true, force: true });
+    }
+  },
+);
