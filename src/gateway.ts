@@ -6,20 +6,26 @@
  *
  * Being killed at any point must come to the same as being stopped.
  */
+import { setMaxListeners } from 'node:events';
 import type { IngestMapping } from './codec/mapping-options.ts';
 import { createAnnouncer, type Publish } from './flow/announce.ts';
 import type { LogBooks } from './flow/audit.ts';
 import { beat } from './flow/beat.ts';
 import type { CatchUp } from './flow/catch-up.ts';
-import { type DeliverParts, deliver, type Lane } from './flow/deliver.ts';
+import { ageMsOf, withTiming } from './flow/clock.ts';
+import { type DeliverParts, deliver, type Lane, recordRejections } from './flow/deliver.ts';
 import { createDuplicateWindow, type DuplicateWindow } from './flow/duplicates.ts';
 import { evaluate } from './flow/evaluate.ts';
+import type { Hole } from './flow/follow.ts';
 import { recordGap } from './flow/gap.ts';
 import { createIngest } from './flow/ingest.ts';
 import { openLane } from './flow/lane.ts';
 import { observeLanes } from './flow/lane-metrics.ts';
+import { createLetterDesk, type LetterDesk, withRedriven } from './flow/letters.ts';
 import { project } from './flow/project.ts';
+import { createReplay, type Replay } from './flow/replay.ts';
 import { type Retry, supervise } from './flow/supervise.ts';
+import { openTimekeeping } from './flow/timekeeping.ts';
 import type { Cursor, CursorStore } from './log/cursor.ts';
 import { openCursorStore } from './log/cursor-store.ts';
 import type { Entry, EventLog, Position } from './log/log.ts';
@@ -30,6 +36,7 @@ import { GatewayError, messageOf } from './platform/errors.ts';
 import type { Logger } from './platform/logger.ts';
 import type { Metrics } from './platform/metrics.ts';
 import type { Random } from './platform/random.ts';
+import { createLetters } from './projection/letters.ts';
 import type { Rule } from './rule/rule.ts';
 import type { Sink } from './sink/sink.ts';
 import type { Source } from './source/source.ts';
@@ -66,6 +73,8 @@ export interface GatewayParts {
   /** `tidegate/status`, without the lag. */
   readonly status: Readonly<Record<string, unknown>>;
   readonly heartbeatMs: number;
+  /** How long deliveries wait for a clock that has not been set; two minutes unless said. */
+  readonly waitForClockMs?: number;
   /** Called when the log has proved to be alive; feeds the watchdog. */
   readonly onBeat: () => void;
 }
@@ -80,6 +89,9 @@ export interface Gateway {
   lag(): Readonly<Record<string, number>>;
   /** What became of every event on its way to every sink, at this moment. */
   books(): LogBooks;
+  readonly letters: LetterDesk;
+  /** Delivers history again, beside live delivery. */
+  readonly replay: Replay;
   /** Brings the gauges up to date. */
   observe(): Promise<void>;
   /** Resolves when all is closed. What readers had not done within the grace waits on disk. */
@@ -88,6 +100,7 @@ export interface Gateway {
 
 const sourceRetry: Retry = { minMs: 500, maxMs: 60_000 };
 const stopPollMs = 10;
+const waitForClockMs = 120_000;
 
 export async function startGateway(parts: GatewayParts): Promise<Gateway> {
   const { clock, logger, metrics } = parts;
@@ -103,6 +116,8 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     parts.log,
   );
   const readers = new AbortController();
+  // As many listen as there are readers, and their number is that of the sinks.
+  setMaxListeners(0, readers.signal);
   const sources = new AbortController();
   let fail!: (error: Error) => void;
   const failed = new Promise<Error>((resolve) => {
@@ -120,6 +135,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
   const observe = async (): Promise<void> => {
     const lag = reading.lag();
     observeLanes(reading.books(), log.last, metrics);
+    metrics.lettersOpen.set(reading.letters.open);
     for (const { name, position } of cursors.all) {
       metrics.lagEvents.set({ reader: name }, lag[name] ?? 0);
       const ageMs = position < log.last ? await ageMsBehind(position, log, clock) : 0;
@@ -132,6 +148,9 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     failed,
     lag: reading.lag,
     books: () => ({ first: log.first, last: log.last, lanes: reading.books() }),
+    letters: reading.letters,
+    replay: (request, signal, onProgress) =>
+      reading.replay(request, AbortSignal.any([signal, readers.signal]), onProgress),
     observe,
     async stop(graceMs) {
       sources.abort(new Error('The gateway stops.'));
@@ -160,9 +179,26 @@ function startReaders(
   };
   const place = (name: string, from: SinkUse['from']) =>
     openLane(open(name, from), log.last, cursors.save);
-  const lanes = parts.sinks.flatMap((use) => lanesOf(use, place));
+  const timekeeping = openTimekeeping(open('clock', 'oldest'), {
+    ...{ ...deliverParts, waitForClockMs: parts.waitForClockMs ?? waitForClockMs },
+  });
+  const { timing } = timekeeping;
+  const lanes = parts.sinks.flatMap((use) =>
+    lanesOf({ ...use, sink: withTiming(use.sink, timing) }, place),
+  );
   const ruleCursor = open('rules', 'oldest');
   const announcements = open('alerts', 'oldest');
+
+  const letterCursor = open('letters', 'oldest');
+  const letters = createLetters();
+  letters.restore(letterCursor.state);
+  const desk = createLetterDesk({ ...deliverParts, letters, sinks: parts.sinks, signal });
+  const replay = createReplay({
+    ...{ ...deliverParts, timing, isSteady: timekeeping.isSteady, sinks: parts.sinks },
+    onRejections: async (rejections, sink) => {
+      await recordRejections(rejections, sink, 1, deliverParts);
+    },
+  });
 
   const announcer = createAnnouncer(parts.publish, parts.metrics);
   announcer.restore(announcements.state);
@@ -187,21 +223,22 @@ function startReaders(
     }
   };
   const common = { ...deliverParts, heartbeatMs: parts.heartbeatMs };
+  const folded = (projection: Parameters<typeof project>[0], cursor: Cursor): Promise<void> => {
+    const onHole = (hole: Hole) => recordGap(hole, { ...common, reader: cursor.name });
+    return watch(project(projection, cursor, { ...common, onHole }, signal));
+  };
   const tasks = [
     ...lanes.map((lane) => watch(deliver(lane, deliverParts, signal))),
     watch(evaluate(parts.rules, ruleCursor, common, signal)),
-    watch(
-      project(
-        announcer,
-        announcements,
-        { ...common, onHole: (hole) => recordGap(hole, { ...common, reader: 'alerts' }) },
-        signal,
-      ),
-    ),
+    folded(announcer, announcements),
+    folded(desk, letterCursor),
+    watch(timekeeping.run(signal)),
     watch(beat({ ...common, everyMs: parts.heartbeatMs, lag, onBeat }, signal)),
   ];
   return {
     lag,
+    letters: desk,
+    replay,
     books: () => lanes.map((lane) => lane.place.books()),
     caughtUp: () => [...cursors.all].every(({ position }) => position >= log.last),
     ended: Promise.all(tasks),
@@ -217,7 +254,9 @@ export interface LaneUse {
 }
 
 /** One lane for readings and one for everything else, as far as the sink wants them. */
-export function laneUsesOf({ sink, accepts, lanes, catchUp }: LaneSelection): readonly LaneUse[] {
+export function laneUsesOf(selection: LaneSelection): readonly LaneUse[] {
+  const { sink, lanes, catchUp } = selection;
+  const accepts = withRedriven(sink.name, selection.accepts);
   const uses: LaneUse[] = [];
   if (lanes?.alerts !== false) {
     uses.push({
@@ -252,7 +291,7 @@ async function ageMsBehind(position: Position, log: EventLog, clock: Clock): Pro
   const reader = log.reader(position);
   try {
     const [oldest] = await reader.next(1, never);
-    return Math.max(0, clock.now() - oldest!.recordedTime);
+    return ageMsOf(oldest!, clock);
   } finally {
     reader.close();
   }

@@ -25,6 +25,8 @@ export interface AdminParts {
   ready(): boolean;
   /** Anything that JSON can hold, bigints too. */
   status(): unknown;
+  /** What became of every event on its way to every sink; undefined until that is known. */
+  audit?(): unknown;
   /** Brings the gauges up to date, before they are shown. */
   observe?(): Promise<void>;
   operations?(): Operations | undefined;
@@ -125,6 +127,7 @@ function routesOf(parts: AdminParts): ReadonlyMap<string, Route> {
       },
     ],
     ['/api/v1/status', { get: () => json(parts.status()) }],
+    ['/api/v1/audit', { get: () => auditOf(parts) }],
     ['/api/v1/letters', showLetters],
     ['/api/v1/letters/', showLetters],
     ['/api/v1/letters/redrive', changeLetters('redrive')],
@@ -142,6 +145,11 @@ function routesOf(parts: AdminParts): ReadonlyMap<string, Route> {
       },
     ],
   ]);
+}
+
+function auditOf(parts: AdminParts): Answer {
+  const audit = parts.audit?.();
+  return audit === undefined ? text(503, 'The gateway is starting.') : json(audit);
 }
 
 function healthOf(parts: AdminParts): Answer {

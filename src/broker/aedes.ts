@@ -114,7 +114,8 @@ export async function openAedes(options: AedesOptions): Promise<Broker> {
 
 /**
  * Gives whole packets to the aedes client of the connection, whatever it still works on: what waits
- * is bounded by others. Throws where the parser of aedes reads beyond the end of a packet.
+ * is bounded by others. Throws for some packets that are not sound: the parser of aedes reads
+ * beyond their end, or they name a filter `__proto__`.
  */
 export function feed(connection: Connection, packets: Uint8Array): void {
   (connection.client as BrokerClient)._parser.parse(packets);

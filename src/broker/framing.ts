@@ -105,10 +105,7 @@ export function publishProblem(bytes: Uint8Array, at: number, end: number): Refu
 const hash = 0x23;
 const plus = 0x2b;
 
-/**
- * What is wrong with the topic filters of a whole SUBSCRIBE or UNSUBSCRIBE, if anything. The name
- * `__proto__` is refused, though the standard allows it: aedes keeps filters in plain objects.
- */
+/** What is wrong with the topic filters of a whole SUBSCRIBE or UNSUBSCRIBE, if anything. */
 export function filterProblem(
   bytes: Uint8Array,
   at: number,
@@ -129,9 +126,7 @@ export function filterProblem(
     if (filterEnd + optionBytes > end || filterEnd === index + 2) return 'malformed';
     const filter = bytes.subarray(index + 2, filterEnd);
     if (filter.includes(0) || !isUtf8(filter)) return 'malformed';
-    if (filter.length === prototypeName.length && prototypeName.equals(filter)) return 'topic';
     index = filterEnd + optionBytes;
   }
   return undefined;
 }
-const prototypeName = Buffer.from('__proto__');

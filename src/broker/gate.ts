@@ -98,7 +98,7 @@ export class Gate {
 
   /** Calls `resume` for whoever has room again. */
   reopen(): void {
-    if (this.#stalled.size === 0 || this.#closed) return;
+    if (this.#stalled.size === 0 || this.#closed || this.#routing.busy) return;
     const { totalMessages, totalBytes } = this.#bounds;
     // Only at half, so that nobody starts and stops for every single message.
     if (this.#messages > totalMessages / 2 || this.#bytes > totalBytes / 2) return;
@@ -138,7 +138,7 @@ export class Gate {
     try {
       while (this.#stalled.size > 0) {
         await this.#clock.sleep(paceMs, this.#signal);
-        if (!this.#routing.busy) this.reopen();
+        this.reopen();
       }
     } catch {
       // Only the signal ends it.

@@ -39,6 +39,21 @@ export const commands: readonly CommandEntry[] = [
     summary: 'Look into the event log, also while the gateway runs.',
     load: async () => (await import('./log.ts')).log,
   },
+  {
+    name: 'letters',
+    summary: 'List, redrive or drop what sinks refused for good.',
+    load: async () => (await import('./letters.ts')).letters,
+  },
+  {
+    name: 'replay',
+    summary: 'Deliver history to a sink again.',
+    load: async () => (await import('./replay.ts')).replay,
+  },
+  {
+    name: 'audit',
+    summary: 'Balance the books: what became of every event on its way to every sink.',
+    load: async () => (await import('./audit.ts')).audit,
+  },
 ];
 
 /** What a process hands to the command it runs, but for what the command line says. */

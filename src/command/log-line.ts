@@ -68,7 +68,7 @@ function shown(text: string): string {
 }
 
 /** What a device sent may not steer the terminal. */
-function onOneLine(text: string): string {
+export function onOneLine(text: string): string {
   return text.replace(
     /[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/gu,
     (character) => `\\u${character.codePointAt(0)!.toString(16).padStart(4, '0')}`,

@@ -123,7 +123,9 @@ async function open(
     health: () => (gateway === undefined ? 'The gateway is starting.' : gateway.log.blocked),
     ready: () => ready,
     status: () => ({ gateway: config.gateway.id, version, since, lag: gateway?.lag() ?? {} }),
+    audit: () => gateway && { folder: config.data.dir, ...gateway.books() },
     observe: async () => await gateway?.observe(),
+    operations: () => gateway,
   });
   try {
     gateway = await startGateway({
@@ -147,6 +149,7 @@ async function open(
       },
       status: { gateway: config.gateway.id, version, since },
       heartbeatMs,
+      waitForClockMs: config.gateway.waitForClock,
       onBeat: () => void manager.notify('WATCHDOG=1'),
     });
   } catch (error) {

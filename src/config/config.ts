@@ -17,6 +17,11 @@ const gateway = z.strictObject({
     .regex(/^[A-Za-z0-9._-]{1,64}$/, 'must be up to 64 letters, digits, -, . and _')
     .optional()
     .describe('Names this gateway in every event. Default: the name of the host.'),
+  waitForClock: duration
+    .prefault('2m')
+    .describe(
+      'On a machine without a clock chip: how long deliveries wait after the start for the clock to be set, so that they carry the right times; 0s not to wait.',
+    ),
 });
 
 const data = z.strictObject({
@@ -219,7 +224,7 @@ type Parsed = z.output<typeof configSchema>;
 /** The whole configuration, checked, with every default filled in. Deeply frozen. */
 export type Config = Readonly<
   Omit<Parsed, 'gateway' | 'data' | 'ingest'> & {
-    gateway: { readonly id: string };
+    gateway: { readonly id: string; readonly waitForClock: number };
     /** An absolute path. */
     data: { readonly dir: string };
     ingest: readonly z.output<typeof ingestMappingOptions>[];
@@ -233,7 +238,7 @@ export function completeConfig(
 ): Config {
   return deepFreeze({
     ...parsed,
-    gateway: { id: parsed.gateway.id ?? gatewayIdOf(machine.hostName) },
+    gateway: { ...parsed.gateway, id: parsed.gateway.id ?? gatewayIdOf(machine.hostName) },
     data: { dir: machine.dataDir },
     ingest: parsed.ingest ?? [...defaultIngestMappings],
   }) as Config;

@@ -1,10 +1,9 @@
 import type { CloudEvent } from '../event/event.ts';
 import { isRedriven } from '../event/redelivery.ts';
-import type { Cursor } from '../log/cursor.ts';
-import type { Entry, EventLog } from '../log/log.ts';
+import type { Entry } from '../log/log.ts';
 import type { Clock } from '../platform/clock.ts';
-import type { Logger } from '../platform/logger.ts';
-import { type Boots, clockReasons, type Stamped } from '../projection/boots.ts';
+import type { Boots, Stamped } from '../projection/boots.ts';
+import type { Sink } from '../sink/sink.ts';
 
 /** What receivers are told about time, on a machine that does not always know it. */
 export interface Timing {
@@ -31,9 +30,8 @@ const year2000 = Date.UTC(2000, 0, 1);
 const arrivalMaxMs = 1_000;
 const arrivalMinMs = -50;
 const pollMs = 20;
-const restlessMs = 1_000;
-const restfulMs = 10_000;
-const stepMs = 1_000;
+/** Two readings of the same moment by two clocks. */
+const roundingMs = 1_000;
 
 /**
  * Decides what time receivers see. `isCurrent` says whether the corrections know all that was in
@@ -144,77 +142,26 @@ function withSince(alert: Entry, recorded: Entry, movedMs: number): Entry {
   const { data } = alert as CloudEvent<'alert'>;
   const since = Date.parse(data.since);
   const bootBegan = recorded.recordedTime - recorded.monotonic;
-  if (!(since >= bootBegan - stepMs && since <= recorded.recordedTime)) return alert;
+  if (!(since >= bootBegan - roundingMs && since <= recorded.recordedTime)) return alert;
   return {
     ...alert,
     data: { ...data, since: new Date(since + movedMs).toISOString() },
   } as Entry;
 }
 
-export interface WatchParts {
-  readonly gateway: string;
-  readonly clock: Clock;
-  readonly log: EventLog;
-  readonly logger: Logger;
-  readonly boots: Boots;
-  readonly timing: WaitingTiming;
-  readonly isCurrent: () => boolean;
-  /** How long deliveries wait for the clock to be set. */
-  readonly waitForClockMs: number;
-}
-
-/**
- * Records in the log what becomes of the wall clock: that it was set, stepped by more than a second,
- * or not set in time. Looks once a second while it is not set, else every ten. Runs until aborted.
- */
-export async function watchClock(parts: WatchParts, signal: AbortSignal): Promise<never> {
-  const { clock, boots, isCurrent } = parts;
-  while (!isCurrent()) await clock.sleep(pollMs, signal);
-  void giveUpInTime(parts, signal).catch(() => {});
-  let was = look(clock);
-  for (;;) {
-    const now = look(clock);
-    const movedMs = Math.round(now.startedAt - was.startedAt);
-    // Also when the clock was set while the gateway was not running.
-    if (now.isSet && boots.isUnknown(clock.boot)) await record(clockReasons.set, movedMs, parts);
-    else if (Math.abs(movedMs) > stepMs) await record(clockReasons.stepped, movedMs, parts);
-    was = now;
-    await clock.sleep(now.isSet ? restfulMs : restlessMs, signal);
-  }
-}
-
-function look(clock: Clock) {
+/** The same sink, for entries of the log: it is given the times that receivers are to see. */
+export function withTiming(sink: Sink, timing: Timing): Sink {
   return {
-    startedAt: clock.now() - clock.monotonic(),
-    isSet: clock.quality() !== 'unsynchronised',
-  };
-}
-
-async function giveUpInTime(parts: WatchParts, signal: AbortSignal): Promise<void> {
-  const { clock, boots, timing } = parts;
-  if (boots.isGivenUp(clock.boot)) return;
-  await clock.sleep(parts.waitForClockMs, signal);
-  if (clock.quality() !== 'unsynchronised') return;
-  timing.giveUp();
-  if (parts.waitForClockMs > 0) await record(clockReasons.givenUp, 0, parts);
-}
-
-async function record(reason: string, offsetMs: number, parts: WatchParts): Promise<void> {
-  const { gateway, clock, log, logger } = parts;
-  logger.warn({ offsetMs, boot: clock.boot }, `Clock: ${reason}.`);
-  await log.append([
-    {
-      type: 'clock',
-      source: `/gateways/${gateway}`,
-      subject: gateway,
-      time: clock.now(),
-      data: { boot: clock.boot, offsetMs, reason },
+    name: sink.name,
+    types: sink.types,
+    async connect(signal) {
+      const connection = await sink.connect(signal);
+      return {
+        async deliver(entries, abort) {
+          return await connection.deliver(await timing.settle(entries as Entry[], abort), abort);
+        },
+        close: () => connection.close(),
+      };
     },
-  ]);
-}
-
-/** What the corrections are read with: a cursor, and how far that must get before they are current. */
-export function currentOf(cursor: Cursor, log: EventLog): () => boolean {
-  const { last } = log;
-  return () => cursor.position >= last;
+  };
 }

@@ -44,8 +44,7 @@ export function createRecount(
       gaps: [],
     }),
   );
-  /** By sink and id: what is told again after a crash is the same rejection. */
-  const rejected = new Map<string, Set<string>>();
+  const rejected = new Map<string, number>();
 
   return {
     impossible: lanes.filter((each) => !possible.includes(each)).map(({ reader }) => reader),
@@ -53,8 +52,7 @@ export function createRecount(
       for (const entry of entries) {
         if (entry.type === 'rejected') {
           const { sink } = entry.data;
-          const ids = rejected.get(sink) ?? new Set<string>();
-          rejected.set(sink, ids.add(entry.id));
+          rejected.set(sink, (rejected.get(sink) ?? 0) + 1);
         }
         for (const count of counts) {
           const { books } = count;
@@ -90,7 +88,7 @@ const isPassed = (position: number, { reached, backlog, account }: Books): boole
 /** A rejection is recorded before it is counted, so there may be more events, never fewer. */
 function* rejectionsWithoutEvent(
   counts: readonly Count[],
-  rejected: ReadonlyMap<string, ReadonlySet<string>>,
+  rejected: ReadonlyMap<string, number>,
 ): Generator<Disagreement> {
   for (const sink of new Set(counts.map((count) => count.sink))) {
     const lanes = counts.filter((count) => count.sink === sink);
@@ -98,7 +96,7 @@ function* rejectionsWithoutEvent(
       (sum, { books: { account } }) => sum + account.rejected - account.unrecorded,
       0,
     );
-    const told = rejected.get(sink)?.size ?? 0;
+    const told = rejected.get(sink) ?? 0;
     if (told < counted) yield { reader: sink, what: 'rejected', books: counted, log: told };
   }
 }

@@ -11,15 +11,15 @@
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { z } from 'zod';
-import type { CloudEvent } from '../event/event.ts';
 import { duration, secret } from '../kind/kind.ts';
 import { GatewayError, messageOf } from '../platform/errors.ts';
 import { type HttpAnswer, type HttpClient, httpUrl, openHttpClient } from './http-client.ts';
-import { isDatabaseMissing, outcomeOf, type Point } from './influxdb-answer.ts';
+import { isDatabaseMissing, outcomeOf } from './influxdb-answer.ts';
 import { isolate } from './isolate.ts';
+import { createLineBatch, type EventPoint } from './line-batch.ts';
 import { createLineEncoder, type LineEncoder } from './line-protocol.ts';
 import { orAborted } from './shared.ts';
-import type { Connection, Rejection, Sink } from './sink.ts';
+import type { Connection, Sink } from './sink.ts';
 import type { SinkKind, SinkParts } from './sink-kind.ts';
 import { tlsOf, tlsOptions } from './tls.ts';
 
@@ -231,22 +231,17 @@ interface ConnectionParts {
   readonly parts: SinkParts;
 }
 
-interface EventPoint extends Point {
-  readonly event: CloudEvent;
-}
-
 const compress = promisify(gzip);
 // Below this, compressing takes longer than sending.
 const gzipBytesMin = 1_024;
 
 function connectionOf(its: ConnectionParts): Connection {
   const { client, target, headers, encode, given, parts } = its;
+  const batch = createLineBatch(encode);
   const gzipHeaders = { ...headers, 'content-encoding': 'gzip' };
 
   const write = async (points: readonly EventPoint[], signal: AbortSignal) => {
-    let text = '';
-    for (const { line } of points) text += `${line}\n`;
-    const body = Buffer.from(text);
+    const body = batch.bytesOf(points);
     const isCompressed = given.gzip && body.length >= gzipBytesMin;
     const answer = isCompressed
       ? await client.send('POST', target, gzipHeaders, await compress(body, { level: 1 }), signal)
@@ -256,13 +251,7 @@ function connectionOf(its: ConnectionParts): Connection {
 
   return {
     async deliver(events, signal) {
-      const rejections: Rejection[] = [];
-      const points: EventPoint[] = [];
-      for (const event of events) {
-        const { line, problem } = encode(event);
-        if (line === undefined) rejections.push({ event, reason: problem });
-        else points.push({ event, line, time: event.time });
-      }
+      const { points, rejections } = batch.encode(events);
       const refusals = await isolate(points, async (some) => await write(some, signal));
       for (const { item, reason } of refusals) rejections.push({ event: item.event, reason });
       return rejections;

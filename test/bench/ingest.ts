@@ -95,7 +95,9 @@ function readings(): CloudEvent<'reading'>[] {
   );
   return Array.from({ length: 1_024 }, (_, index) => {
     const { drafts } = step(index) as { drafts: CloudEvent<'reading'>[] };
-    return { ...drafts[0]!, id: `${index}`, recordedTime: start };
+    // Property by property, as the log makes its entries: a spread would give slower objects.
+    const { type, source, subject, time, data } = drafts[0]!;
+    return { id: `${index}`, type, source, subject, time, data, recordedTime: start };
   });
 }
 

@@ -62,6 +62,20 @@ test('100,000 messages that nobody wants do not exhaust the stack', () => {
   expect(finished).toBe(100_000);
 });
 
+test('100,000 messages that are delivered at once do not exhaust the stack', () => {
+  const { router } = createRouter({ deliveries: 1, routedMessages: 1_000_000 });
+  let release!: () => void;
+  router.on('a', (_packet, done) => {
+    release = done;
+  });
+  router.on('b', (_packet, done) => done());
+  let finished = 0;
+  router.emit({ topic: 'a' }, () => {});
+  for (let index = 0; index < 100_000; index++) router.emit({ topic: 'b' }, () => finished++);
+  release();
+  expect(finished).toBe(100_000);
+});
+
 test('beyond the limit messages are dropped, and counted', () => {
   const { router, dropped } = createRouter({ deliveries: 1, routedMessages: 10 });
   router.on('a', () => {});

@@ -1,8 +1,8 @@
 /**
  * Everything there is in a run:
  *
- *   fleet ─▶ proxy ─▶ gateway ─▶ proxy ─▶ InfluxDB
- *                        │    └─▶ proxy ─▶ Mosquitto ─▶ listener
+ *   fleet ─▶ wire ─▶ gateway ─▶ wire ─▶ InfluxDB
+ *                        │    └─▶ wire ─▶ Mosquitto ─▶ listener
  *                        ├─▶ archive (files)
  *                        └─ its data, on a disk that can be cut, filled and damaged
  */
@@ -19,7 +19,7 @@ import { type Faults, faultsImpossible, openFaults } from './fault.ts';
 import { createGatewayProcess, type GatewayProcess } from './gateway.ts';
 import { type Image, imageImpossible, openImage } from './image.ts';
 import type { ChaosOptions } from './options.ts';
-import { openProxy, type Proxy } from './proxy.ts';
+import { openWire, type Wire } from './wire.ts';
 
 export interface World {
   readonly folder: string;
@@ -27,7 +27,7 @@ export interface World {
   readonly random: { next(): number };
   readonly gateway: GatewayProcess;
   readonly books: Books;
-  readonly proxies: { readonly devices: Proxy; readonly influx?: Proxy; readonly cloud?: Proxy };
+  readonly wires: { readonly devices: Wire; readonly influx?: Wire; readonly cloud?: Wire };
   readonly influx?: InfluxDb;
   readonly cloud?: Mosquitto;
   readonly listener?: Listener;
@@ -55,9 +55,7 @@ const faketime = ['x86_64', 'aarch64', 'arm', 'i386']
 
 export async function openWorld(options: ChaosOptions): Promise<World> {
   const folder = await temporaryFolder('chaos');
-  const closers: (() => Promise<unknown>)[] = [
-    () => rm(folder, { recursive: true, force: true }),
-  ];
+  const closers: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];
   const closing = <T>(opened: T, close: (it: T) => Promise<unknown>): T => {
     closers.push(() => close(opened));
     return opened;
@@ -70,9 +68,7 @@ export async function openWorld(options: ChaosOptions): Promise<World> {
     const noImage = imageImpossible();
     if (noImage !== undefined) impossible.push(`power cuts and full disks: ${noImage}`);
     const image =
-      noImage === undefined
-        ? closing(await openImage(folder, 96), (it) => it.close())
-        : undefined;
+      noImage === undefined ? closing(await openImage(folder, 96), (it) => it.close()) : undefined;
     const dataDir = join(image?.folder ?? folder, 'data');
     await mkdir(dataDir, { recursive: true });
     const noFaults = faultsImpossible();
@@ -91,12 +87,11 @@ export async function openWorld(options: ChaosOptions): Promise<World> {
     const cloud = available('mosquitto')
       ? closing(await startMosquitto({ lines: ['max_queued_messages 0'] }), (it) => it.stop())
       : undefined;
-    const listener =
-      cloud && closing(await openListener(cloud), (it) => it.close());
-    const proxied = async (port: number): Promise<Proxy> =>
-      closing(await openProxy(port), (it) => it.close());
-    const influxProxy = influx && (await proxied(Number(new URL(influx.url).port)));
-    const cloudProxy = cloud && (await proxied(cloud.port));
+    const listener = cloud && closing(await openListener(cloud), (it) => it.close());
+    const proxied = async (port: number): Promise<Wire> =>
+      closing(await openWire(port), (it) => it.close());
+    const influxWire = influx && (await proxied(Number(new URL(influx.url).port)));
+    const cloudWire = cloud && (await proxied(cloud.port));
     if (influx === undefined) impossible.push('InfluxDB: influxd is not installed');
     if (cloud === undefined) impossible.push('an upstream broker: mosquitto is not installed');
 
@@ -105,7 +100,7 @@ export async function openWorld(options: ChaosOptions): Promise<World> {
       await createGatewayProcess({
         folder,
         dataDir,
-        settings: settingsOf(archive, influxProxy, cloudProxy),
+        settings: settingsOf(archive, influxWire, cloudWire),
         environment: environmentOf(faults, options.only.includes('clock') ? clockFile : undefined),
         readyMaxMs: 60_000,
       }),
@@ -122,10 +117,10 @@ export async function openWorld(options: ChaosOptions): Promise<World> {
       random: seededRandom(options.seed),
       gateway,
       books: createBooks(),
-      proxies: {
+      wires: {
         devices,
-        ...(influxProxy && { influx: influxProxy }),
-        ...(cloudProxy && { cloud: cloudProxy }),
+        ...(influxWire && { influx: influxWire }),
+        ...(cloudWire && { cloud: cloudWire }),
       },
       ...(influx && { influx }),
       ...(cloud && { cloud }),
@@ -150,7 +145,7 @@ export async function openWorld(options: ChaosOptions): Promise<World> {
 }
 
 /** Small segments, so that there are old ones to damage and to drop within a minute. */
-function settingsOf(archive: string, influx?: Proxy, cloud?: Proxy): string {
+function settingsOf(archive: string, influx?: Wire, cloud?: Wire): string {
   const retry = 'retry: { minMs: 100, maxMs: 1000 }';
   const sinks = [`  archive: { kind: file, path: '${archive}', ${retry} }`];
   if (influx !== undefined) {

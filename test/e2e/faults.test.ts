@@ -31,8 +31,10 @@ const seed = Number(process.env.TIDEGATE_SEED ?? Math.floor(Math.random() * 2 **
 const canFail = possible('Faults of the disk', faultsImpossible());
 /** Without an image the gateway is only killed: what is in memory survives that. */
 const canCut = canFail && possible('A power cut after each fault', imageImpossible());
+/** Nobody answers at the sink, so that nothing may be dropped to make room. */
 const settings = `log: { maxBytes: 32MiB, whenFull: refuseNew }
 ingest: [{ topic: 'sensors/{device}/{measurement}', codec: json, identity: [seq] }]
+sinks: { hook: { kind: http, url: 'http://127.0.0.1:9/' } }
 `;
 
 interface Target {

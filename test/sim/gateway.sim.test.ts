@@ -1,7 +1,12 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { World } from './life.ts';
-import { expectAcknowledgedRecorded, expectPromisesKept, garbagePayload } from './promises.ts';
+import {
+  expectAcknowledgedRecorded,
+  expectPromisesKept,
+  expectSavedBooksWhole,
+  garbagePayload,
+} from './promises.ts';
 import regressions from './regressions.json' with { type: 'json' };
 import type { SimSinkMood } from './sink.ts';
 
@@ -95,7 +100,10 @@ async function take(world: World, each: Step): Promise<void> {
 async function live({ seed, steps }: Life): Promise<void> {
   const world = new World(seed);
   await world.start();
-  for (const each of steps) await take(world, each);
+  for (const each of steps) {
+    await take(world, each);
+    await expectSavedBooksWhole(world.disk);
+  }
   await world.heal();
   for (const sent of world.sent) if (!sent.acknowledged) world.offer(sent);
   await world.heal();

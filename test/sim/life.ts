@@ -4,9 +4,10 @@
  */
 
 import { ingestMappingOptions } from '../../src/codec/mapping-options.ts';
-import type { CloudEvent } from '../../src/event/event.ts';
 import { createFilter } from '../../src/event/filter.ts';
-import { type Gateway, type GatewayParts, startGateway } from '../../src/gateway.ts';
+import type { CatchUp } from '../../src/flow/catch-up.ts';
+import { type Gateway, type GatewayParts, laneUsesOf, startGateway } from '../../src/gateway.ts';
+import type { Entry } from '../../src/log/log.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import type { Disk } from '../../src/platform/disk.ts';
 import { silentLogger } from '../../src/platform/logger.ts';
@@ -51,6 +52,8 @@ export class World {
   readonly sinks: SimSink[] = [createSimSink('one'), createSimSink('two')];
   readonly sent: Sent[] = [];
   readonly logOptions: GatewayParts['log'];
+  /** How readings that the first sink has missed reach it; the second gets all in order. */
+  catchUp: CatchUp = { order: 'liveFirst', behindEvents: 4, behindAgeMs: 5_000 };
   disk: SimDisk = new SimDisk();
   gateway: Gateway | undefined;
   metrics = createMetrics();
@@ -105,6 +108,7 @@ export class World {
           batch: { events: 5, bytes: 1 << 20, delayMs: 0 },
           retry: { minMs: 100, maxMs: 5_000 },
           from: 'oldest',
+          ...(sink === this.sinks[0] && { catchUp: this.catchUp }),
         })),
         publish: () => {},
         status: {},
@@ -187,11 +191,19 @@ export class World {
     throw new Error(`Not everything was delivered: ${JSON.stringify(this.gateway?.lag())}`);
   }
 
+  /** What a lane carries, by its reader's name. */
+  acceptsOf(reader: string): ((entry: Entry) => boolean) | undefined {
+    const uses = this.sinks.flatMap((sink) =>
+      laneUsesOf({ sink, accepts: createFilter({ type: [...sink.types] }) }),
+    );
+    return uses.find((use) => use.reader === reader)?.accepts;
+  }
+
   /** Everything in the log. */
-  async recorded(): Promise<(CloudEvent & { position: number })[]> {
+  async recorded(): Promise<Entry[]> {
     const { log } = this.gateway!;
     const reader = log.reader((log.first - 1) as never);
-    const all: (CloudEvent & { position: number })[] = [];
+    const all: Entry[] = [];
     while (reader.position < log.last) {
       all.push(...(await reader.next(100, new AbortController().signal)));
     }

@@ -1,6 +1,13 @@
 /** What must hold at the end of every life, whatever happened in it. */
 import { expect } from 'vitest';
 import type { CloudEvent } from '../../src/event/event.ts';
+import { fromState, imbalanceOf } from '../../src/flow/account.ts';
+import { createAudit } from '../../src/flow/audit.ts';
+import { createRecount } from '../../src/flow/recount.ts';
+import { readCursors } from '../../src/log/cursor-store.ts';
+import type { Entry } from '../../src/log/log.ts';
+import type { Disk } from '../../src/platform/disk.ts';
+import { silentLogger } from '../../src/platform/logger.ts';
 import type { World } from './life.ts';
 
 export async function expectPromisesKept(world: World): Promise<void> {
@@ -8,6 +15,7 @@ export async function expectPromisesKept(world: World): Promise<void> {
   expectPositionsWithoutHoles(recorded);
   expectAcknowledgedRecorded(world, recorded);
   expectDelivered(world, recorded);
+  expectBooksBalanced(world, recorded);
   expectAlertsAsModelled(recorded);
 }
 
@@ -46,17 +54,26 @@ function expectDelivered(world: World, recorded: readonly CloudEvent[]): void {
       ),
     );
     const taken = new Map<string, number>();
-    sink.taken.forEach(({ id }, index) => {
-      if (!taken.has(id)) taken.set(id, index);
+    /** What drains beside live delivery has an order of its own. */
+    const drained = new Map<string, number>();
+    sink.taken.forEach(({ id, extensions }, index) => {
+      const first = extensions?.historical === undefined ? taken : drained;
+      if (!first.has(id)) first.set(id, index);
     });
-    const latest = { reading: -1, other: -1 };
+    const latest = { reading: -1, other: -1, drained: -1 };
     const seen = new Set<string>();
     for (const event of recorded) {
       // A refusal that was told again after a crash is the same event, told twice.
       if (!sink.types.includes(event.type) || seen.has(event.id)) continue;
       seen.add(event.id);
       const at = taken.get(event.id);
+      const drainedAt = drained.get(event.id);
+      if (drainedAt !== undefined) {
+        expect(drainedAt, `${event.id} drained in order`).toBeGreaterThan(latest.drained);
+        latest.drained = drainedAt;
+      }
       if (at === undefined) {
+        if (drainedAt !== undefined) continue;
         const where = `${event.type} ${event.id} reached ${sink.name} or was refused by name`;
         expect(event.type === 'rejected' ? refused.has(event.id) : named.has(event.id), where).toBe(
           true,
@@ -68,6 +85,40 @@ function expectDelivered(world: World, recorded: readonly CloudEvent[]): void {
       expect(at, `${event.id} reached ${sink.name} in order`).toBeGreaterThan(latest[lane]);
       latest[lane] = at;
     }
+  }
+}
+
+/** 4. The books of every sink balance, and say what the log says. */
+function expectBooksBalanced(world: World, recorded: readonly Entry[]): void {
+  const books = world.gateway!.books();
+  const audit = createAudit(books, (reader) => world.acceptsOf(reader));
+  audit.add(recorded);
+  for (const lane of audit.lanes()) {
+    const { difference, received, waiting, delivered, rejected, expired, dropped } = lane;
+    expect(difference, JSON.stringify(lane)).toBe(0);
+    expect(received).toBe(delivered + waiting + rejected + expired + dropped);
+    expect({ waiting, expired, dropped }, lane.reader).toEqual({
+      waiting: 0,
+      expired: 0,
+      dropped: 0,
+    });
+    const accepts = world.acceptsOf(lane.reader)!;
+    expect(received, `received by ${lane.reader}`).toBe(recorded.filter(accepts).length);
+  }
+  const recount = createRecount(books, (reader) => world.acceptsOf(reader));
+  recount.add(recorded);
+  expect(recount.impossible).toEqual([]);
+  expect(recount.disagreements()).toEqual([]);
+}
+
+/** At every moment that is saved, the books are whole. */
+export async function expectSavedBooksWhole(disk: Disk): Promise<void> {
+  for (const { name, position, state } of await readCursors(disk, silentLogger)) {
+    if (!name.includes('/')) continue;
+    const books = fromState(name, position, state);
+    expect(imbalanceOf(books), JSON.stringify(books)).toBe(0);
+    const oldest = books.backlog[0]?.from ?? books.reached + 1;
+    expect(position, `the cursor of ${name} is before all that is not delivered`).toBe(oldest - 1);
   }
 }
 

@@ -7,7 +7,7 @@ import { createServer, connect as dial, type Socket } from 'node:net';
 export type Mood = 'works' | 'stalls' | 'refuses' | 'swallows';
 
 /** The network between two parties on this machine, which can be broken. */
-export interface Proxy {
+export interface Wire {
   readonly port: number;
   mood: Mood;
   /** Ends every connection without a farewell. */
@@ -22,7 +22,7 @@ interface Pair {
   readonly far: Socket;
 }
 
-export async function openProxy(toPort: number): Promise<Proxy> {
+export async function openWire(toPort: number): Promise<Wire> {
   const pairs = new Set<Pair>();
   let mood: Mood = 'works';
 

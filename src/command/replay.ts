@@ -1,0 +1,152 @@
+import { type ErrorCode, errorTable } from '../platform/errors.ts';
+import {
+  type Command,
+  type Context,
+  configOption,
+  exitStatus,
+  type OptionShape,
+  UsageError,
+} from './command.ts';
+import { openGatewayClient, SaidByGateway } from './gateway-client.ts';
+import { isoOf } from './log-line.ts';
+import { momentOf } from './log-time.ts';
+
+const options: Readonly<Record<string, OptionShape>> = {
+  sink: { value: 'NAME', description: 'The sink that gets them. Nobody else does.' },
+  from: { value: 'T', description: 'From this time: 2026-11-20T14:00:00Z, or 15m or 24h ago.' },
+  to: { value: 'T', description: 'Up to this time, given likewise. Default: until now.' },
+  device: { value: 'D', description: 'Only these devices, such as gh-07 or gh-*.' },
+  type: { value: 'T', description: 'Only these types of event, such as reading or alert,gap.' },
+  rate: { value: 'N', description: 'At most so many events a second. Default: 1000.' },
+  'dry-run': { description: 'Only count.' },
+  json: { description: 'Print the outcome as JSON.' },
+  config: configOption,
+};
+
+interface Line {
+  readonly state: 'running' | 'done' | 'failed';
+  readonly first: number;
+  readonly last: number;
+  readonly position: number;
+  readonly found: number;
+  readonly delivered: number;
+  readonly rejected: number;
+  readonly keptSince: number;
+  readonly trouble?: string;
+  readonly code: string;
+  readonly message: string;
+}
+
+/** Has a gateway that runs deliver history to one sink again. Ctrl-C stops it. */
+export const replay: Command = {
+  name: 'replay',
+  summary: 'Deliver history to a sink again.',
+  usage: [
+    '--sink NAME --from T [--to T] [--device D] [--type T] [--rate N] [--dry-run]',
+    '               [--json] [--config FILE]',
+  ].join('\n'),
+  options,
+  notes: [
+    'Times are those of recording. Only what the sink selects is delivered, over a connection of its',
+    'own: live delivery goes on. Events keep their ids and carry replayed: true. Ctrl-C stops it.',
+  ].join('\n'),
+  async run(context) {
+    const wish = wishOf(context);
+    const client = await openGatewayClient(context);
+    const bar = createBar(context, process.stderr);
+    let last: Line | undefined;
+    try {
+      for await (const line of client.lines('/api/v1/replay', wish, context.signal)) {
+        const next = line as Line;
+        if (last === undefined) tellRetention(context, wish.from, next);
+        last = next;
+        bar.show(next);
+      }
+    } catch (error) {
+      if (!context.signal.aborted) throw error;
+    } finally {
+      bar.clear();
+    }
+    return await conclude(context, last);
+  },
+};
+
+function wishOf({ options }: Context) {
+  const { sink, from } = options;
+  if (sink === undefined) throw new UsageError('--sink NAME is missing: who gets it?');
+  if (from === undefined) throw new UsageError('--from T is missing: since when?');
+  const now = Date.now();
+  const time = (name: string, text: string): string => isoOf(momentOf(name, text, now));
+  const wish = {
+    sink,
+    from: time('from', from),
+    ...(options.to === undefined ? {} : { to: time('to', options.to) }),
+    ...(options.device === undefined ? {} : { device: options.device.split(',') }),
+    ...(options.type === undefined ? {} : { type: options.type.split(',') }),
+    ...(options.rate === undefined ? {} : { rate: rateOf(options.rate) }),
+    ...(options['dry-run'] === undefined ? {} : { dryRun: true }),
+  };
+  if (wish.to !== undefined && wish.to < wish.from) {
+    throw new UsageError('--to is before --from: there is nothing in between.');
+  }
+  return wish;
+}
+
+function rateOf(text: string): number {
+  const rate = Number(text);
+  if (rate > 0 && rate <= 1_000_000) return rate;
+  throw new UsageError(`--rate takes events a second, up to 1000000; not ${text}.`);
+}
+
+function tellRetention(context: Context, from: string, { keptSince }: Line): void {
+  const since = isoOf(keptSince);
+  if (from < since) context.say(`The log is kept since ${since}; what was before is gone.`);
+}
+
+async function conclude(context: Context, last: Line | undefined): Promise<number> {
+  const { options } = context;
+  const isDone = last?.state === 'done';
+  if (last?.state === 'failed' && !context.signal.aborted) {
+    const known = last.code in errorTable ? (last.code as ErrorCode) : 'GW_REPLAY_FAILED';
+    throw new SaidByGateway(known, last.message);
+  }
+  if (options.json !== undefined && last !== undefined) {
+    const { found, delivered, rejected } = last;
+    await context.print(`${JSON.stringify({ done: isDone, found, delivered, rejected })}\n`);
+  } else if (isDone && options['dry-run'] !== undefined) {
+    context.say(`${last.found} events would be delivered to ${options.sink} again.`);
+  } else {
+    const { delivered = 0, rejected = 0 } = last ?? {};
+    const refused = rejected === 0 ? '' : `, ${rejected} refused: tidegate letters list`;
+    context.say(
+      `${isDone ? 'Done' : 'Stopped before the end'}: ${delivered} events delivered to ${options.sink} again${refused}.`,
+    );
+  }
+  return isDone ? exitStatus.done : exitStatus.failed;
+}
+
+interface Terminal {
+  readonly isTTY?: boolean;
+  write(text: string): unknown;
+}
+
+const barWidth = 30;
+
+/** One line that is written over, on a terminal; nothing in a pipe. */
+function createBar({ options }: Context, terminal: Terminal) {
+  const isShown = terminal.isTTY === true && options.json === undefined;
+  return {
+    show({ state, first, last, position, found, delivered, trouble }: Line): void {
+      if (!isShown || state === 'failed') return;
+      const share = last < first ? 1 : (position - first + 1) / (last - first + 1);
+      const filled = Math.round(Math.min(1, Math.max(0, share)) * barWidth);
+      const bar = `${'#'.repeat(filled)}${'.'.repeat(barWidth - filled)}`;
+      const count = options['dry-run'] === undefined ? `${delivered} delivered` : `${found} found`;
+      const problem = trouble === undefined ? '' : `  waiting: ${trouble.slice(0, 60)}`;
+      terminal.write(`\r\x1b[K[${bar}] ${Math.floor(share * 100)} %  ${count}${problem}`);
+    },
+    clear(): void {
+      if (isShown) terminal.write('\r\x1b[K');
+    },
+  };
+}
