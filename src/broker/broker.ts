@@ -107,7 +107,8 @@ export async function openBroker(parts: EmbeddedBrokerParts): Promise<EmbeddedBr
     if (isOwner) sessions.detach(client.id, !client.clean);
   });
   aedes.on('connackSent', (packet, client) => {
-    if (!isAccepted(packet)) return;
+    // A client may be gone before aedes says so.
+    if (!isAccepted(packet) || !guards.has(client.conn)) return;
     // aedes notes that it has answered right after it says so.
     queueMicrotask(() => guards.get(client.conn)?.ready());
     ready += 1;

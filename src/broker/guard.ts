@@ -12,6 +12,7 @@ import {
   refusals,
 } from './framing.ts';
 import type { Account, Gate } from './gate.ts';
+import { UnfinishedPacket } from './unfinished-packet.ts';
 
 /** Why a connection was closed, as it is counted. */
 export type CloseReason = Refusal | 'slow' | 'unfinished';
@@ -33,7 +34,6 @@ export interface GuardParts {
 const pingResponse = Uint8Array.of(0xd0, 0);
 /** A CONNACK with return code 1 [MQTT-3.1.2-2]. */
 const unacceptableLevel = Uint8Array.of(0x20, 2, 0, 1);
-const firstUnfinishedBytes = 16 * 2 ** 10;
 
 /**
  * Stands between a socket and aedes: every byte a client sends comes through here. Only whole
@@ -53,10 +53,7 @@ export class Guard {
   #stalled = false;
   /** Arrived, but may not pass yet. */
   #waiting: Buffer | undefined;
-  /** A packet that has begun and not ended. */
-  #unfinished: Buffer | undefined;
-  #have = 0;
-  #need = 0;
+  readonly #unfinished: UnfinishedPacket;
   #unfinishedSince = 0;
   #packetAt: number;
   #unsentSince = 0;
@@ -65,6 +62,7 @@ export class Guard {
   constructor(connection: Connection, parts: GuardParts) {
     this.connection = connection;
     this.#parts = parts;
+    this.#unfinished = new UnfinishedPacket(parts.unfinished);
     this.#packetAt = parts.clock.monotonic();
     this.account = parts.gate.open(() => this.#resume());
     connection.socket.on('data', (chunk: Buffer) => this.#arrived(chunk));
@@ -107,7 +105,7 @@ export class Guard {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#waiting = undefined;
-    this.#dropUnfinished();
+    this.#unfinished.drop();
     this.#parts.gate.forget(this.account);
     this.connection.destroy();
   }
@@ -125,7 +123,7 @@ export class Guard {
       // Its packets are not being read: that it is silent says nothing.
       this.#packetAt = now;
       this.#unfinishedSince = now;
-    } else if (this.#need + this.#have > 0 && now - this.#unfinishedSince > bounds.packetMaxMs) {
+    } else if (this.#unfinished.have > 0 && now - this.#unfinishedSince > bounds.packetMaxMs) {
       this.refuse('timeout');
     } else if (this.keepAliveMs > 0 && now - this.#packetAt > this.keepAliveMs) {
       this.refuse('keep_alive');
@@ -159,7 +157,7 @@ export class Guard {
 
   /** Lets pass what may pass of `chunk`; keeps the rest, and a packet whose end is missing. */
   #process(chunk: Buffer): void {
-    const start = this.#have === 0 ? 0 : this.#finish(chunk);
+    const start = this.#unfinished.have === 0 ? 0 : this.#finish(chunk);
     if (start < 0) return;
     const { gate } = this.#parts;
     const end = chunk.length;
@@ -257,61 +255,39 @@ export class Guard {
   }
 
   #begin(chunk: Buffer, at: number): void {
-    const have = chunk.length - at;
-    const size = packetSizeAt(chunk, at, chunk.length);
+    this.#unfinished.size = packetSizeAt(chunk, at, chunk.length);
     this.#unfinishedSince = this.#parts.clock.monotonic();
-    if (!this.#reserve(size, have)) return;
-    chunk.copy(this.#unfinished!, 0, at);
-    this.#have = have;
-    this.#need = size;
+    this.#add(chunk, at, chunk.length);
   }
 
   /** Where `chunk` goes on behind the packet that had begun; -1 when there is no going on. */
   #finish(chunk: Buffer): number {
+    const packet = this.#unfinished;
     let at = 0;
-    while (this.#need === 0) {
+    while (packet.size === 0) {
       if (at === chunk.length) return -1;
-      this.#unfinished![this.#have++] = chunk[at++]!;
-      const size = this.#sizeAt(this.#unfinished!, 0, this.#have);
+      packet.add(chunk, at, at + 1);
+      at += 1;
+      const size = this.#sizeAt(packet.bytes, 0, packet.have);
       if (size < 0) return -1;
-      this.#need = size;
+      packet.size = size;
     }
-    const more = Math.min(this.#need - this.#have, chunk.length - at);
-    if (!this.#reserve(this.#need, this.#have + more)) return -1;
-    chunk.copy(this.#unfinished!, this.#have, at, at + more);
-    this.#have += more;
-    if (this.#have < this.#need) return -1;
-    const packet = this.#unfinished!.subarray(0, this.#need);
-    this.#dropUnfinished();
-    this.#process(packet);
+    const end = Math.min(at + packet.size - packet.have, chunk.length);
+    if (!this.#add(chunk, at, end) || packet.have < packet.size) return -1;
+    this.#process(packet.take());
     if (this.#state === 'closed') return -1;
-    at += more;
-    if (!this.#stalled) return at;
-    const rest = chunk.subarray(at);
+    if (!this.#stalled) return end;
+    const rest = chunk.subarray(end);
     this.#waiting = this.#waiting === undefined ? rest : Buffer.concat([this.#waiting, rest]);
     return -1;
   }
 
-  /** Memory for `have` bytes of a packet of `size` bytes (0 when that is not known yet). */
-  #reserve(size: number, have: number): boolean {
-    const old = this.#unfinished;
-    if (old !== undefined && old.length >= have) return true;
-    const doubled = Math.max(firstUnfinishedBytes, 2 * (old?.length ?? 0), have);
-    const capacity = size === 0 ? 5 : Math.min(size, doubled);
+  #add(chunk: Buffer, from: number, to: number): boolean {
+    this.#unfinished.add(chunk, from, to);
     const { unfinished, bounds } = this.#parts;
-    unfinished.bytes += capacity - (old?.length ?? 0);
-    this.#unfinished = Buffer.allocUnsafeSlow(capacity);
-    old?.copy(this.#unfinished, 0, 0, this.#have);
     if (unfinished.bytes <= bounds.unfinishedBytes) return true;
     this.refuse('unfinished');
     return false;
-  }
-
-  #dropUnfinished(): void {
-    this.#parts.unfinished.bytes -= this.#unfinished?.length ?? 0;
-    this.#unfinished = undefined;
-    this.#have = 0;
-    this.#need = 0;
   }
 
   /** Who does not take what is written to it may not cause more to be written. */

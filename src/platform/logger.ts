@@ -58,7 +58,9 @@ export function createLogger(options: LoggerOptions = {}): Logger {
       format === 'json'
         ? line
         : textLineOf(JSON.parse(line), { colour, time: !journal, lines: colour });
-    destination.write(journal ? journalPriority[current] + shown : shown);
+    // On a terminal a line that is refreshed in place may stand where this one goes.
+    const before = destination.isTTY === true ? '\r\x1b[K' : '';
+    destination.write(journal ? journalPriority[current] + shown : before + shown);
   };
   const out = pino(
     {

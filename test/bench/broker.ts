@@ -35,11 +35,16 @@ const taskset = ['/usr/bin/taskset', '/bin/taskset'].find((path) => existsSync(p
 const canPin = taskset !== undefined && cpus().length > 1;
 
 /** A process on one processor alone; the server and the load do not share theirs. */
-function start(processor: number, program: string, args: readonly string[]): ChildProcess {
+function start(
+  processor: number,
+  program: string,
+  args: readonly string[],
+  errors: 'inherit' | 'ignore' = 'inherit',
+): ChildProcess {
   const [file, ...rest] = canPin
     ? [taskset!, '-c', String(processor), program, ...args]
     : [program, ...args];
-  return spawn(file!, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
+  return spawn(file!, rest, { stdio: ['ignore', 'pipe', errors] });
 }
 
 function script(name: string): string {
@@ -99,7 +104,7 @@ async function startMosquitto(): Promise<Server> {
     `listener ${port} 127.0.0.1`,
   ];
   await writeFile(join(folder, 'mosquitto.conf'), `${lines.join('\n')}\n`);
-  const child = start(0, mosquitto!, ['-c', join(folder, 'mosquitto.conf')]);
+  const child = start(0, mosquitto!, ['-c', join(folder, 'mosquitto.conf')], 'ignore');
   for (let attempt = 0; attempt < 100 && !(await takesConnections(port)); attempt++) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }

@@ -66,7 +66,7 @@ describe('before the CONNECT', () => {
       dripping.send(bytes.subarray(index, index + 1));
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
-    await Promise.all([mute.gone(1000), half.gone(1000), dripping.gone(1000)]);
+    await Promise.all([mute.gone(), half.gone(), dripping.gone()]);
     expect(await broker.count('brokerRefused', 'timeout')).toBe(3);
   });
 
@@ -219,7 +219,7 @@ describe('an honest client works on', () => {
 
   test(`beside 200 connections that send garbage (seed ${seed})`, async () => {
     const broker = await openTestBroker();
-    const honest = await keepsWorking(broker.port, 2000);
+    const honest = await keepsWorking(broker.port, 4000);
     const random = seededRandom(seed);
     const byte = (): number => Math.floor(random.next() * 256);
     const attacks = Array.from({ length: 200 }, async (_, index) => {
@@ -236,7 +236,7 @@ describe('an honest client works on', () => {
 
   test(`beside packets that are almost right (seed ${seed})`, async () => {
     const broker = await openTestBroker();
-    const honest = await keepsWorking(broker.port, 2000);
+    const honest = await keepsWorking(broker.port, 4000);
     const random = seededRandom(seed);
     const below = (limit: number): number => Math.floor(random.next() * limit);
     for (let round = 0; round < 400; round++) {

@@ -73,7 +73,8 @@ test('a subscription named like a property of objects is new the first time', as
 
 describe('one client among others', () => {
   test('a subscriber that does not read loses messages; nobody waits for it', async () => {
-    const broker = await openTestBroker({ ingest: async () => {} });
+    const bounds = { drainMaxMs: 60_000 };
+    const broker = await openTestBroker({ ingest: async () => {}, bounds });
     const slow = await connectRaw(broker.port, 4, { id: 'slow' });
     await subscribe(slow, 'load/#');
     slow.socket.pause();
@@ -91,7 +92,7 @@ describe('one client among others', () => {
     await eventually(() =>
       expect(other.received.filter(({ cmd }) => cmd === 'publish')).toHaveLength(count),
     );
-    expect(performance.now() - start).toBeLessThan(4000);
+    expect(performance.now() - start).toBeLessThan(15_000);
     expect(await broker.count('brokerDropped', 'slow')).toBeGreaterThan(50);
   });
 
@@ -168,7 +169,7 @@ describe('one client among others', () => {
     await eventually(() => expect(broker.messages).toHaveLength(400));
     const seconds = (performance.now() - start) / 1000;
     expect(seconds).toBeGreaterThan(0.9);
-    expect(seconds).toBeLessThan(4);
+    expect(seconds).toBeLessThan(10);
     expect(broker.messages.map(({ payload }) => Number(String(payload)))).toEqual(
       packets.map((_, index) => index),
     );
