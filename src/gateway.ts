@@ -7,6 +7,7 @@
  * Being killed at any point must come to the same as being stopped.
  */
 import { setMaxListeners } from 'node:events';
+import type { CodecFiles } from './codec/codec.ts';
 import type { IngestMapping } from './codec/mapping-options.ts';
 import { createAnnouncer, type Publish } from './flow/announce.ts';
 import type { LogBooks } from './flow/audit.ts';
@@ -24,11 +25,14 @@ import { observeLanes } from './flow/lane-metrics.ts';
 import { createLetterDesk, type LetterDesk, withRedriven } from './flow/letters.ts';
 import { project } from './flow/project.ts';
 import { createReplay, type Replay } from './flow/replay.ts';
+import { createRetirement } from './flow/retire.ts';
 import { type Retry, supervise } from './flow/supervise.ts';
 import { openTimekeeping } from './flow/timekeeping.ts';
 import type { Cursor, CursorStore } from './log/cursor.ts';
 import { openCursorStore } from './log/cursor-store.ts';
+import type { Keyring } from './log/keyring.ts';
 import type { Entry, EventLog, Position } from './log/log.ts';
+import { createReserve } from './log/reserve.ts';
 import { type LogOptions, openEventLog } from './log/segment-log.ts';
 import type { Clock } from './platform/clock.ts';
 import type { Disk } from './platform/disk.ts';
@@ -64,7 +68,11 @@ export interface GatewayParts {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly log: LogOptions;
+  /** What the log and the cursors are encrypted with; without it they are in plain. */
+  readonly keys?: Keyring;
   readonly mappings: readonly IngestMapping[];
+  /** What codecs are configured with beside their options. */
+  readonly codecFiles?: CodecFiles;
   readonly sources: readonly Source[];
   readonly rules: readonly Rule[];
   readonly sinks: readonly SinkUse[];
@@ -104,11 +112,12 @@ const waitForClockMs = 120_000;
 
 export async function startGateway(parts: GatewayParts): Promise<Gateway> {
   const { clock, logger, metrics } = parts;
-  const cursors = await openCursorStore(parts);
+  const reserve = createReserve(parts, parts.log.reserveBytes ?? 0);
+  const cursors = await openCursorStore({ ...parts, reserve });
   let cursorsAreOpen = false;
   const log = await openEventLog(
     {
-      ...parts,
+      ...{ ...parts, reserve },
       newest: cursors.newest,
       // Until every reader has its place, none may be taken to have passed anything.
       readers: () => (cursorsAreOpen ? cursors.all : [{ name: 'start', saved: 0 as Position }]),
@@ -192,7 +201,10 @@ function startReaders(
   const letterCursor = open('letters', 'oldest');
   const letters = createLetters();
   letters.restore(letterCursor.state);
-  const desk = createLetterDesk({ ...deliverParts, letters, sinks: parts.sinks, signal });
+  const desk = createLetterDesk({
+    ...{ ...deliverParts, letters, sinks: parts.sinks, signal },
+    saveCursors: cursors.save,
+  });
   const replay = createReplay({
     ...{ ...deliverParts, timing, isSteady: timekeeping.isSteady, sinks: parts.sinks },
     onRejections: async (rejections, sink) => {
@@ -208,6 +220,8 @@ function startReaders(
     ),
     ...Object.fromEntries(lanes.map(({ place: { name, waiting } }) => [name, waiting(log.last)])),
   });
+  const ruleNames = new Set(parts.rules.map(({ name }) => name));
+  const retire = createRetirement({ ...parts, log, orphans: () => announcer.orphans(ruleNames) });
   const onBeat = (): void => {
     const status = { ...parts.status, state: 'online', lag: lag() };
     parts.publish('tidegate/status', JSON.stringify(status), { retain: true, qos: 0 });
@@ -233,7 +247,20 @@ function startReaders(
     folded(announcer, announcements),
     folded(desk, letterCursor),
     watch(timekeeping.run(signal)),
-    watch(beat({ ...common, everyMs: parts.heartbeatMs, lag, onBeat }, signal)),
+    watch(
+      beat(
+        {
+          ...common,
+          everyMs: parts.heartbeatMs,
+          lag,
+          onBeat: () => {
+            onBeat();
+            retire();
+          },
+        },
+        signal,
+      ),
+    ),
   ];
   return {
     lag,
@@ -342,6 +369,7 @@ function startSources(
       gateway: parts.id,
       source: source.name,
       log,
+      ...(source.publish === undefined ? {} : { reply: source.publish }),
       ...(duplicates === undefined ? {} : { duplicates }),
     });
     await supervise(

@@ -8,6 +8,7 @@ import { createRecount, type Recount } from '../flow/recount.ts';
 import { laneUsesOf } from '../gateway.ts';
 import { readCursors } from '../log/cursor-store.ts';
 import { type LogInspector, openLogInspector } from '../log/inspect.ts';
+import type { Keyring } from '../log/keyring.ts';
 import type { Entry, Position } from '../log/log.ts';
 import type { Disk } from '../platform/disk.ts';
 import { GatewayError } from '../platform/errors.ts';
@@ -19,6 +20,7 @@ import { openSecrets } from '../platform/secrets.ts';
 import { createSystemClock } from '../platform/system-clock.ts';
 import { type AuditReport, isBalanced, reportOf, tableOf } from './audit-table.ts';
 import { type Command, type Context, configOption, dataOption, exitStatus } from './command.ts';
+import { logKeysOf } from './log-keys.ts';
 import { createSinkUses } from './parts.ts';
 import { version } from './version.ts';
 
@@ -70,13 +72,14 @@ async function examine(
   context: Context,
 ): Promise<AuditReport | undefined> {
   const disk = createFileDisk(dir);
-  const inspector = await openLogInspector(disk);
+  const keys = await logKeysOf(config.log, openSecrets(folder, context.environment));
+  const inspector = await openLogInspector(disk, keys);
   const accepts = filtersOf(config, folder);
   const acceptsOf: AcceptsOf = (reader) => accepts.get(reader);
   const progress = createProgress(context);
   const books = async (): Promise<{ isRunning: boolean; books: LogBooks }> => {
     const asked = await askGateway(dir, config);
-    const found = asked ?? (await booksOnDisk(disk, inspector));
+    const found = asked ?? (await booksOnDisk(disk, inspector, keys));
     // Of a sink that is not configured nobody can say what it would want.
     const lanes = found.lanes.filter(({ reader }) => accepts.has(reader));
     return { isRunning: asked !== undefined, books: { ...found, lanes } };
@@ -152,8 +155,12 @@ function filtersOf(config: Config, folder: string): Map<string, (entry: Entry) =
 }
 
 /** The books as they were saved last, and the log as it is. */
-export async function booksOnDisk(disk: Disk, inspector: LogInspector): Promise<LogBooks> {
-  const cursors = await readCursors(disk, silentLogger);
+export async function booksOnDisk(
+  disk: Disk,
+  inspector: LogInspector,
+  keys?: Keyring,
+): Promise<LogBooks> {
+  const cursors = await readCursors(disk, silentLogger, keys);
   const { first, last } = await inspector.stat();
   const lanes = cursors
     .filter(({ name }) => name.includes('/'))

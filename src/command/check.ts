@@ -11,6 +11,7 @@ import { createSystemClock } from '../platform/system-clock.ts';
 import type { Sink } from '../sink/sink.ts';
 import { checkTls } from './check-tls.ts';
 import { type Command, type Context, configOption, dataOption, exitStatus } from './command.ts';
+import { logKeyProblems } from './log-keys.ts';
 import { createSink, type Doors } from './parts.ts';
 import { version } from './version.ts';
 
@@ -39,6 +40,7 @@ export const check: Command = {
     const secrets = openSecrets(loaded.folder, environment as NodeJS.ProcessEnv);
     const problems: Problem[] = [
       ...(await checkSecrets(loaded, secrets)),
+      ...(await logKeyProblems(loaded, secrets)),
       ...(await checkTls(loaded, secrets)),
     ];
     let isWell = true;

@@ -9,6 +9,7 @@ import type { Entry, Position } from '../log/log.ts';
 import { GatewayError } from '../platform/errors.ts';
 import { createFileDisk } from '../platform/file-disk.ts';
 import { folderReadProblem } from '../platform/lock.ts';
+import { openSecrets } from '../platform/secrets.ts';
 import { createSystemClock } from '../platform/system-clock.ts';
 import {
   type Command,
@@ -20,6 +21,7 @@ import {
   type OptionShape,
   UsageError,
 } from './command.ts';
+import { logKeysOf } from './log-keys.ts';
 import { isoOf, logLineOf } from './log-line.ts';
 import { momentOf } from './log-time.ts';
 
@@ -37,14 +39,20 @@ const lookBack = 10_000;
 const pollMs = 300;
 
 async function openInspector({ options, environment, cwd }: Context) {
-  let dir = options.data === undefined ? undefined : resolve(cwd, options.data);
-  if (dir === undefined) {
-    const path = options.config === undefined ? {} : { path: options.config };
-    dir = (await loadConfig({ ...path, environment, cwd })).config.data.dir;
-  }
+  const given = options.data === undefined ? undefined : resolve(cwd, options.data);
+  const path = options.config === undefined ? {} : { path: options.config };
+  const loading = loadConfig({ ...path, environment, cwd });
+  // A folder that is named can be looked at without a configuration, unless it is encrypted.
+  const loaded =
+    given !== undefined && options.config === undefined
+      ? await loading.catch(() => undefined)
+      : await loading;
+  const dir = given ?? loaded!.config.data.dir;
   const problem = await folderReadProblem(dir);
   if (problem !== undefined) throw new GatewayError('GW_DATA_UNREADABLE', problem);
-  return { dir, inspector: await openLogInspector(createFileDisk(dir)) };
+  const keys =
+    loaded && (await logKeysOf(loaded.config.log, openSecrets(loaded.folder, environment)));
+  return { dir, inspector: await openLogInspector(createFileDisk(dir), keys) };
 }
 
 /** The span of time and the filter that the options ask for. */

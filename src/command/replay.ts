@@ -100,7 +100,7 @@ function rateOf(text: string): number {
 
 function tellRetention(context: Context, from: string, { keptSince }: Line): void {
   const since = isoOf(keptSince);
-  if (from < since) context.say(`The log is kept since ${since}; what was before is gone.`);
+  if (from < since) context.say(`The log begins at ${since}; there is nothing older in it.`);
 }
 
 async function conclude(context: Context, last: Line | undefined): Promise<number> {

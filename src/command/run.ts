@@ -16,12 +16,15 @@ import { createServiceManager, type ServiceManager } from '../platform/systemd.t
 import { type BrokerSource, createBrokerSource } from '../source/mqtt-broker.ts';
 import { type Command, type Context, configOption, dataOption, exitStatus } from './command.ts';
 import { createDisplay, type Display } from './display.ts';
+import { logKeysOf } from './log-keys.ts';
 import { createRules, createSinkUses } from './parts.ts';
 import { version } from './version.ts';
 
 /** How long a stop waits for sinks to take what is still coming. */
 const stopGraceMs = 1_000;
 const heartbeatMs = 10_000;
+/** What a full disk leaves for alerts and cursors. */
+const reserveBytes = 2 ** 20;
 
 export const run: Command = {
   name: 'run',
@@ -111,6 +114,7 @@ async function open(
   const metrics = createMetrics();
   const clock = createSystemClock();
   const secrets = openSecrets(folder);
+  const keys = await logKeysOf(config.log, secrets);
   const doors = { clock, random: systemRandom, logger, metrics, secrets, version };
   const broker = createBrokerSource(config.broker, { ...doors, gateway: config.gateway.id });
   const since = new Date(clock.now()).toISOString();
@@ -132,11 +136,13 @@ async function open(
       ...doors,
       id: config.gateway.id,
       disk: createFileDisk(config.data.dir),
+      keys,
       log: {
         maxBytes: config.log.maxBytes,
         maxAgeMs: config.log.maxAge,
         whenFull: config.log.whenFull,
         commitDelayMs: config.log.commitDelayMs,
+        reserveBytes,
       },
       mappings: config.ingest,
       sources: [broker],

@@ -58,7 +58,7 @@ export interface EventData {
     readonly to: number;
     readonly reason: string;
   };
-  /** What was learnt about the wall clock of a boot. */
+  /** What became of the wall clock of a boot: it was set or stepped, by so many milliseconds. */
   clock: { readonly boot: string; readonly offsetMs: number; readonly reason: string };
   /** The log's own sense of time: rules step on it, and every reader's lag travels in it. */
   heartbeat: { readonly lag: Readonly<Record<string, number>> };
@@ -88,7 +88,8 @@ export const severities = {
 
 /**
  * CloudEvents extension attributes, by their lower-case names: `causationid` (the id of the event
- * that made us say this), `correlationid` (the incident), `severitytext`, `replayed`, …
+ * that made us say this), `correlationid` (the incident), `severitytext`, `replayed`, `redriveof`,
+ * `timequality` (`corrected` or `unsynchronised`), …
  */
 export type Extensions = Readonly<Record<string, string>>;
 

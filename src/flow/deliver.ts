@@ -1,5 +1,6 @@
 import { toCloudEventsJson } from '../event/cloudevents-json.ts';
 import type { CloudEvent, Draft } from '../event/event.ts';
+import { toLosslessJson } from '../event/lossless-json.ts';
 import { rejectedIdOf } from '../event/redelivery.ts';
 import type { Entry, EventLog } from '../log/log.ts';
 import type { Clock } from '../platform/clock.ts';
@@ -9,9 +10,11 @@ import type { Metrics } from '../platform/metrics.ts';
 import type { Random } from '../platform/random.ts';
 import type { Connection, Rejection, Sink } from '../sink/sink.ts';
 import type { Tally } from './account.ts';
+import { appendAll } from './append.ts';
 import {
-  backlogBatchOf,
+  type BatchSize,
   type CatchUp,
+  createBatchSize,
   createGiveWay,
   createPace,
   type GiveWay,
@@ -55,9 +58,9 @@ interface Run {
   readonly signal: AbortSignal;
   readonly part: LanePart;
   readonly isHistorical: boolean;
-  readonly batchEvents: number;
+  readonly batchSize: Pick<BatchSize, 'events'>;
   readonly connection: () => Promise<Connection>;
-  /** Waits for whoever goes first, then delivers. */
+  /** Lets whoever goes first go first, then delivers. */
   readonly inTurn: (events: number, work: () => Promise<Tally>) => Promise<Tally>;
   readonly onTaken: () => void;
   readonly attempt: () => number;
@@ -68,7 +71,7 @@ interface Run {
  * behind, in two orders beside each other, that of what is new and that of what was missed.
  */
 export async function deliver(lane: Lane, parts: DeliverParts, signal: AbortSignal): Promise<void> {
-  const giveWay = createGiveWay();
+  const giveWay = createGiveWay(parts.clock);
   await Promise.all([
     deliverLive(lane, parts, signal, giveWay),
     deliverBacklogs(lane, parts, signal, giveWay).catch((error: unknown) => {
@@ -93,8 +96,11 @@ async function deliverLive(
   const run = {
     part: lane.place.live,
     isHistorical: false,
-    batchEvents: lane.batch.events,
-    inTurn: async (_events: number, work: () => Promise<Tally>) => await giveWay.live(work),
+    batchSize: { events: lane.batch.events },
+    inTurn: async (_events: number, work: () => Promise<Tally>) => {
+      giveWay.live();
+      return await work();
+    },
   };
   await attempts.supervise(run, first);
 }
@@ -107,12 +113,19 @@ async function deliverBacklogs(
   giveWay: GiveWay,
 ): Promise<void> {
   const { place, sink, catchUp } = lane;
+  const { clock } = parts;
   const attempts = createAttempts(lane, parts, signal);
-  const pace = createPace(catchUp?.rate, parts.clock);
+  const pace = createPace(catchUp?.rate, clock);
+  const batchSize = createBatchSize(lane.batch.events, catchUp?.rate);
+  let tookMs = 0;
   const inTurn = async (events: number, work: () => Promise<Tally>): Promise<Tally> => {
     await pace(events, signal);
-    await giveWay.turn();
-    return await work();
+    await giveWay.rest(tookMs, signal);
+    const begunMs = clock.monotonic();
+    const tally = await work();
+    tookMs = clock.monotonic() - begunMs;
+    batchSize.took(events, tookMs);
+    return tally;
   };
   for (;;) {
     await place.untilBacklog(signal);
@@ -122,8 +135,7 @@ async function deliverBacklogs(
       'Delivery goes on with what is new; what was missed follows beside it, oldest first.',
     );
     for (let part = place.backlog; part !== undefined; part = place.backlog) {
-      const batchEvents = backlogBatchOf(lane.batch.events, catchUp);
-      await attempts.supervise({ part, isHistorical: true, batchEvents, inTurn });
+      await attempts.supervise({ part, isHistorical: true, batchSize, inTurn });
       signal.throwIfAborted();
       await place.splitting;
     }
@@ -157,7 +169,7 @@ function createAttempts(lane: Lane, parts: DeliverParts, signal: AbortSignal) {
     up,
     /** Delivers from one place to its end, however often that fails. */
     async supervise(
-      run: Pick<Run, 'part' | 'isHistorical' | 'batchEvents' | 'inTurn'>,
+      run: Pick<Run, 'part' | 'isHistorical' | 'batchSize' | 'inTurn'>,
       first?: Connection,
     ): Promise<void> {
       let opened = first;
@@ -200,7 +212,7 @@ async function deliverUntilItFails(run: Run): Promise<void> {
   const { log, clock } = parts;
   const open = () =>
     openGathering(log, part.position, part.end, {
-      ...{ signal, clock, accepts: lane.accepts, batchEvents: run.batchEvents },
+      ...{ signal, clock, accepts: lane.accepts, batchSize: run.batchSize },
       ...{ batchBytes: lane.batch.bytes, bytesOf: aboutBytesOf, delayMs: lane.batch.delayMs },
     });
   let gathering = open();
@@ -256,10 +268,10 @@ async function handOver(entries: readonly Entry[], run: Run): Promise<Tally> {
   const sink = lane.sink.name;
   const connection = await run.connection();
   const rejections = await connection.deliver(outgoingOf(entries, run), run.signal);
+  const unrecorded = await recordRejections(rejections, sink, run.attempt(), parts);
   run.onTaken();
   const delivered = entries.length - rejections.length;
   parts.metrics.delivered.inc({ sink }, delivered);
-  const unrecorded = await recordRejections(rejections, sink, run.attempt(), parts);
   return { delivered, rejected: rejections.length, unrecorded };
 }
 
@@ -297,7 +309,6 @@ export async function recordRejections(
   parts: Omit<DeliverParts, 'random'>,
 ): Promise<number> {
   if (rejections.length === 0) return 0;
-  parts.metrics.rejected.inc({ sink }, rejections.length);
   const { event, reason } = rejections[0]!;
   parts.logger.warn(
     { sink, events: rejections.length, reason, device: event.subject, id: event.id },
@@ -306,11 +317,9 @@ export async function recordRejections(
   // A refused refusal is not news: recording it would feed the log with its own echo.
   const news = rejections.filter((rejection) => rejection.event.type !== 'rejected');
   const time = parts.clock.now();
-  if (news.length > 0) {
-    await parts.log.append(
-      news.map((each) => rejectionOf(each, sink, attempt, time, parts.gateway)),
-    );
-  }
+  const drafts = news.map((each) => rejectionOf(each, sink, attempt, time, parts.gateway));
+  await appendAll(drafts, parts.log, withoutData);
+  parts.metrics.rejected.inc({ sink }, rejections.length);
   return rejections.length - news.length;
 }
 
@@ -338,6 +347,14 @@ function rejectionOf(
   };
 }
 
+/** What is kept of a refused event that fills a record alone: all but its data. */
+function withoutData(draft: Draft, error: Error): Draft {
+  if (draft.type !== 'rejected') return draft;
+  const { data: _left, ...event } = draft.data.event;
+  const reason = `${draft.data.reason} (The data is not kept: ${error.message}.)`;
+  return { ...draft, data: { ...draft.data, reason, event } };
+}
+
 /** Near enough to keep a batch within what a server takes, and cheap. */
 function aboutBytesOf(entry: CloudEvent): number {
   if (entry.type === 'reading') {
@@ -348,5 +365,8 @@ function aboutBytesOf(entry: CloudEvent): number {
     }
     return bytes;
   }
-  return entry.type === 'undecodable' ? 400 + entry.data.payload.length : 600;
+  if (entry.type === 'undecodable') return 400 + entry.data.payload.length;
+  // The event that was refused is inside: rare, so its size may cost something.
+  if (entry.type === 'rejected') return 400 + toLosslessJson(entry.data.event).length;
+  return 600;
 }

@@ -1,4 +1,4 @@
-import { DecodeError, type Document } from '../codec/codec.ts';
+import { DecodeError, type Document, type FoundReading } from '../codec/codec.ts';
 import { type IngestMapping, payloadPrefix } from '../codec/mapping-options.ts';
 import { type Path, parsePath, valueAt } from '../codec/path.ts';
 import type { Value } from '../event/event.ts';
@@ -23,6 +23,21 @@ export interface FieldReader {
 export function createFieldReader(mapping: IngestMapping): FieldReader {
   const { fields } = mapping;
   return fields === undefined ? readerOfLeaves(mapping) : readerOfPaths(mapping, fields);
+}
+
+/** What a mapping takes from a reading that a codec found: all its fields, or those at its paths. */
+export function foundFieldReader(mapping: IngestMapping): (found: FoundReading) => Fields {
+  const { fields } = mapping;
+  if (fields !== undefined) {
+    const reader = readerOfPaths(mapping, fields);
+    return (found) => reader.read(found as unknown as Document, false);
+  }
+  return (found) => {
+    if (isFlat(found.fields)) return found.fields;
+    const target = new Target();
+    collect(target, '', found.fields, undefined);
+    return target.done();
+  };
 }
 
 /** Members to be passed over, by name; null where a way ends. */

@@ -15,8 +15,8 @@ export interface GatherOptions {
   readonly clock: Clock;
   /** Which entries are gathered; the others are passed over. */
   readonly accepts: (entry: Entry) => boolean;
-  /** At most this many entries at a time, … */
-  readonly batchEvents: number;
+  /** At most this many entries at a time, which may change between batches, … */
+  readonly batchSize: { readonly events: number };
   /** … and about this many bytes of payload, by `bytesOf`. */
   readonly batchBytes?: number;
   readonly bytesOf?: (entry: Entry) => number;
@@ -24,7 +24,9 @@ export interface GatherOptions {
   readonly delayMs?: number;
 }
 
-export interface FollowOptions extends GatherOptions {
+export interface FollowOptions extends Omit<GatherOptions, 'batchSize'> {
+  /** The handler is given at most this many entries at a time. */
+  readonly batchEvents: number;
   /** Called before anything behind the hole is handled. */
   readonly onHole: (hole: Hole) => Promise<void>;
 }
@@ -46,7 +48,10 @@ export async function follow(
   handle: Handle,
   options: FollowOptions,
 ): Promise<never> {
-  const gathering = openGathering(log, cursor.position, Number.POSITIVE_INFINITY, options);
+  const gathering = openGathering(log, cursor.position, Number.POSITIVE_INFINITY, {
+    ...options,
+    batchSize: { events: options.batchEvents },
+  });
   // What was made before and not yet saved stays what is to be saved.
   let snapshot: (() => Json) | undefined;
   try {
@@ -118,6 +123,7 @@ export function openGathering(
   const caughtUp = (): boolean => behindHole.length === 0 && reader.caughtUp;
 
   const next = async (): Promise<Batch> => {
+    const eventsMax = options.batchSize.events;
     const wanted: Entry[] = [];
     const begun = position;
     let unwanted = 0;
@@ -129,7 +135,7 @@ export function openGathering(
       position: position as Position,
     });
     while (position < end) {
-      const entries = await read(options.batchEvents - wanted.length);
+      const entries = await read(eventsMax - wanted.length);
       if (entries.length === 0) return position > begun ? batch() : holeBefore(behindHole[0]!);
       for (const entry of entries) {
         if (!accepts(entry)) {
@@ -140,7 +146,7 @@ export function openGathering(
         if (bytesOf !== undefined) bytes += bytesOf(entry);
       }
       position = entries.at(-1)!.position;
-      if (wanted.length >= options.batchEvents || bytes >= bytesMax) break;
+      if (wanted.length >= eventsMax || bytes >= bytesMax) break;
       // Who wants little of much must get on nevertheless.
       if (position - begun >= passedMax) break;
       if (caughtUp() && wanted.length === 0) break;

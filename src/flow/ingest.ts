@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { DecodeError } from '../codec/codec.ts';
+import { type CodecFiles, DecodeError, type Reply } from '../codec/codec.ts';
 import type { IngestMapping } from '../codec/mapping-options.ts';
 import { beginningOf } from '../codec/utf8.ts';
 import type { Draft, EventData } from '../event/event.ts';
@@ -9,7 +9,8 @@ import type { Clock } from '../platform/clock.ts';
 import { messageOf } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
-import type { Ingest, Message } from '../source/source.ts';
+import type { Ingest, Message, Source } from '../source/source.ts';
+import { appendAll } from './append.ts';
 import type { DuplicateWindow } from './duplicates.ts';
 import { createMapper, type Route } from './mapping.ts';
 
@@ -18,6 +19,10 @@ export interface IngestParts {
   /** The name of the source: events come from `/gateways/<gateway>/<source>`. */
   readonly source: string;
   readonly mappings: readonly IngestMapping[];
+  /** What codecs are configured with beside their options. */
+  readonly codecFiles?: CodecFiles;
+  /** How the source speaks, for codecs that ask a device something; else they do not. */
+  readonly reply?: Source['publish'];
   readonly log: EventLog;
   /** Without it, repeats are recorded as they come. */
   readonly duplicates?: DuplicateWindow;
@@ -30,8 +35,6 @@ export interface IngestParts {
 const payloadBytesMax = 256 * 1_024;
 /** Of a message that cannot be read, this much is kept. */
 const keptBytesMax = 64 * 1_024;
-/** Drafts in one append; the log takes an append whole, so a few must not wait for very many. */
-const draftsMax = 500;
 /** Topics that nobody wants are named in the gateway's own log up to this many. */
 const namedTopicsMax = 1_000;
 const keptTopicLength = 1_024;
@@ -51,7 +54,9 @@ export function createIngest(parts: IngestParts): Ingest {
     source,
     clock: parts.clock,
     onRefusedTime: () => metrics.refusedTimes.inc(labels),
+    ...(parts.codecFiles === undefined ? {} : { codecFiles: parts.codecFiles }),
   });
+  const reply = createReplies(parts);
 
   return async (messages) => {
     metrics.received.inc(labels, messages.length);
@@ -66,32 +71,47 @@ export function createIngest(parts: IngestParts): Ingest {
         metrics.unmatched.inc(labels);
         reportUnmatched(message.topic);
       } else {
-        addDrafts(drafts, message, route, source);
+        addDrafts(drafts, message, route, source, reply);
       }
     }
     const fresh = repeats === undefined ? undefined : repeats.without(drafts);
     if (repeats === undefined || fresh === undefined) {
-      if (drafts.length > 0) await append(drafts, log);
+      if (drafts.length > 0) await appendAll(drafts, log, tooLarge);
       return;
     }
     const { drafts: news, repeated, waitFor } = fresh;
     if (repeated > 0) metrics.duplicates.inc(labels, repeated);
-    if (news.length > 0) waitFor.push(repeats.track(news, append(news, log)));
+    if (news.length > 0) waitFor.push(repeats.track(news, appendAll(news, log, tooLarge)));
     await Promise.all(waitFor);
   };
 }
 
-function addDrafts(drafts: Draft[], message: Message, route: Route, source: string): void {
+/** A reply is a question that is asked again if it was lost: nobody waits for it. */
+function createReplies({ reply, logger, source }: IngestParts) {
+  return (replies: readonly Reply[]): void => {
+    for (const { topic, payload } of replies) {
+      reply?.(topic, payload, { retain: false, qos: 0 }).catch((error: unknown) => {
+        logger.warn({ source, topic, error: messageOf(error) }, 'A reply could not be published.');
+      });
+    }
+  };
+}
+
+function addDrafts(
+  drafts: Draft[],
+  message: Message,
+  route: Route,
+  source: string,
+  reply: (replies: readonly Reply[]) => void,
+): void {
   if (message.payload.byteLength > payloadBytesMax) {
     const size = `The message has ${message.payload.byteLength} bytes; ${payloadBytesMax} are read.`;
     drafts.push(undecodable(message, route, source, size));
     return;
   }
   try {
-    const { drafts: readings, problem } = route.readingsOf(
-      route.codec.decode(message.payload),
-      message,
-    );
+    const { drafts: readings, problem, replies } = route.read(message);
+    if (replies !== undefined) reply(replies);
     for (const reading of readings) drafts.push(reading);
     if (problem !== undefined) drafts.push(undecodable(message, route, source, problem));
   } catch (error) {
@@ -115,26 +135,6 @@ function undecodable(message: Message, route: Route, source: string, reason: str
   };
   const subject = route.subject.slice(0, keptTopicLength);
   return { type: 'undecodable', source, subject, time: message.receivedAt, data };
-}
-
-/** Resolves when all is durable. What the log finds too large together is appended in parts. */
-async function append(drafts: readonly Draft[], log: EventLog): Promise<void> {
-  if (drafts.length > draftsMax) return await appendParts(drafts, draftsMax, log);
-  try {
-    await log.append(drafts);
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    if (drafts.length > 1) await appendParts(drafts, Math.ceil(drafts.length / 2), log);
-    else await log.append([tooLarge(drafts[0]!, error)]);
-  }
-}
-
-async function appendParts(drafts: readonly Draft[], size: number, log: EventLog): Promise<void> {
-  const appends: Promise<void>[] = [];
-  for (let from = 0; from < drafts.length; from += size) {
-    appends.push(append(drafts.slice(from, from + size), log));
-  }
-  await Promise.all(appends);
 }
 
 /** The last resort, so that one message never keeps the others from being acknowledged. */
@@ -186,8 +186,9 @@ function createUnmatchedReport({ logger, source }: IngestParts): (topic: string)
     const short = topic.slice(0, keptTopicLength);
     if (named.has(short)) return;
     named.add(short);
-    const line = 'No ingest mapping wants this topic; its messages are only counted.';
-    if (named.size === 1) logger.info({ source, topic: short }, line);
-    else logger.debug({ source, topic: short }, line);
+    logger.warn(
+      { source, topic: short, remedy: 'Add an entry for it to ingest if it should be recorded.' },
+      'No ingest mapping wants this topic; its messages are only counted.',
+    );
   };
 }

@@ -50,6 +50,8 @@ export interface DeskParts {
   readonly clock: Clock;
   readonly letters: Letters;
   readonly sinks: readonly DeskSink[];
+  /** Saves how far every reader is. */
+  readonly saveCursors: () => Promise<void>;
   readonly signal: AbortSignal;
 }
 
@@ -100,6 +102,13 @@ export function createLetterDesk(parts: DeskParts): ReadingDesk {
   const append = async (drafts: readonly Draft[]): Promise<void> => {
     if (drafts.length > 0) await reached(await log.append(drafts));
   };
+  /** A crash must not offer the refused event itself again, beside what is sent for its letter. */
+  const settled = (work: () => Promise<LetterOutcome>): Promise<LetterOutcome> =>
+    inTurn(async () => {
+      // Where the disk is full it may, for delivery is at least once.
+      await parts.saveCursors().catch(() => {});
+      return await work();
+    });
 
   return {
     get open() {
@@ -131,8 +140,8 @@ export function createLetterDesk(parts: DeskParts): ReadingDesk {
       for await (const [, event] of eventsOf([letter], log, parts.signal)) return { letter, event };
       return undefined;
     },
-    redrive: (which) => inTurn(() => redrive(which, parts, append)),
-    drop: (which) => inTurn(() => drop(which, parts, append)),
+    redrive: (which) => settled(() => redrive(which, parts, append)),
+    drop: (which) => settled(() => drop(which, parts, append)),
   };
 }
 

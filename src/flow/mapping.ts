@@ -1,21 +1,31 @@
-import { type Codec, DecodeError, type Document } from '../codec/codec.ts';
-import { codecKinds } from '../codec/index.ts';
-import { type IngestMapping, payloadPrefix, propertyPrefix } from '../codec/mapping-options.ts';
+import {
+  type Codec,
+  type CodecFiles,
+  DecodeError,
+  type Document,
+  type FoundReading,
+  type Reply,
+} from '../codec/codec.ts';
+import { unpacking } from '../codec/content-encoding.ts';
+import { createCodec } from '../codec/index.ts';
+import { type IngestMapping, propertyPrefix } from '../codec/mapping-options.ts';
 import { type Path, parsePath, valueAt } from '../codec/path.ts';
 import { type TimeUnit, timestampMsOf } from '../codec/timestamp.ts';
-import type { Draft } from '../event/event.ts';
+import type { Draft, EventData } from '../event/event.ts';
 import { hashIdOf } from '../event/hash-id.ts';
-import { parseTemplate } from '../event/template.ts';
 import { parseTopicPattern, type TopicPattern } from '../event/topic.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Message } from '../source/source.ts';
-import { createFieldReader, type FieldReader, nameMax } from './fields.ts';
+import { createFieldReader, type FieldReader, type Fields, foundFieldReader } from './fields.ts';
+import { checkLength, foundTagReader, type Source, sourceOf, tagReader } from './naming.ts';
 
 /** What the messages of one topic mean. */
 export interface Route {
   readonly codec: Codec;
   /** Whom a message is about that cannot be read: the device, where the topic alone names it. */
   readonly subject: string;
+  /** The readings in a message. Throws `DecodeError` when there is none. */
+  read(message: Message): Readings;
   /**
    * The readings in a document, one for each element of an array of objects. What fits no reading
    * is left out, and `problem` says why of the first of it.
@@ -26,6 +36,8 @@ export interface Route {
 export interface Readings {
   readonly drafts: readonly Draft<'reading'>[];
   readonly problem?: string;
+  /** What the codec says to the other side. */
+  readonly replies?: readonly Reply[];
 }
 
 export interface MapperParts {
@@ -34,6 +46,8 @@ export interface MapperParts {
   readonly clock: Clock;
   /** A device named a time that cannot be; its reading stands at the time of arrival. */
   readonly onRefusedTime: () => void;
+  /** What codecs are configured with beside their options. */
+  readonly codecFiles?: CodecFiles;
 }
 
 /** Topics remembered, so that the patterns need not be tried again. */
@@ -50,7 +64,7 @@ export function createMapper(
   mappings: readonly IngestMapping[],
   parts: MapperParts,
 ): (topic: string) => Route | undefined {
-  const compiled = mappings.map(compile);
+  const compiled = mappings.map((mapping) => compile(mapping, parts.codecFiles));
   const routes = new Map<string, Route | undefined>();
   const find = (topic: string): Route | undefined => {
     if (topic.startsWith('tidegate/')) return undefined;
@@ -77,15 +91,19 @@ interface CompiledMapping {
   readonly codec: Codec;
   readonly device: string;
   readonly measurement: string;
+  /** Whether they stand whatever the payload says. */
+  readonly deviceStands: boolean;
+  readonly measurementStands: boolean;
   readonly tags: readonly (readonly [name: string, template: string])[];
   readonly time: { readonly path: Path; readonly unit: TimeUnit } | undefined;
   readonly fields: FieldReader;
+  readonly foundFields: (found: FoundReading) => Fields;
   readonly identity: readonly (Path | { readonly property: string })[];
   /** Whether an element of an array can be told from the others by what it holds. */
   readonly elementsDiffer: boolean;
 }
 
-function compile(mapping: IngestMapping): CompiledMapping {
+function compile(mapping: IngestMapping, files: CodecFiles | undefined): CompiledMapping {
   const pattern = parseTopicPattern(mapping.topic);
   const { time } = mapping;
   const identity = mapping.identity.map((text) =>
@@ -95,12 +113,15 @@ function compile(mapping: IngestMapping): CompiledMapping {
   );
   return {
     pattern,
-    codec: codecKinds[mapping.codec].create(),
-    device: mapping.device ?? '{device}',
+    codec: unpacking(createCodec(mapping.codec, files), mapping.contentEncoding),
+    device: mapping.device ?? (pattern.captures.includes('device') ? '{device}' : ''),
     measurement: mapping.measurement ?? defaultMeasurement(pattern),
+    deviceStands: mapping.device !== undefined && mapping.isFallback !== true,
+    measurementStands: mapping.measurement !== undefined && mapping.isFallback !== true,
     tags: Object.entries(mapping.tags),
     time: time === undefined ? undefined : { path: parsePath(time.path), unit: time.unit },
     fields: createFieldReader(mapping),
+    foundFields: foundFieldReader(mapping),
     identity,
     elementsDiffer: identity.some((each) => Array.isArray(each)),
   };
@@ -110,9 +131,6 @@ function defaultMeasurement(pattern: TopicPattern): string {
   if (pattern.captures.includes('measurement')) return '{measurement}';
   return pattern.lastWord ?? 'reading';
 }
-
-/** A text, or how to read it from a document, where it may be missing. */
-type Source = string | ((document: Document) => string | undefined);
 
 function createRoute(
   mapping: CompiledMapping,
@@ -131,13 +149,20 @@ function createRoute(
   const tagsOf = tagReader(mapping.tags, levels);
   const nameOf = (source: Source, document: Document): string | undefined =>
     typeof source === 'string' ? source : source(document);
+  const deviceOf = (document: Document): string => {
+    const subject = nameOf(device, document);
+    if (subject !== undefined && subject !== '') return subject;
+    const why =
+      mapping.device === ''
+        ? 'neither topic nor payload has one'
+        : `nothing stands for ${mapping.device}`;
+    throw new DecodeError(`The device cannot be told: ${why}.`);
+  };
+  const measurementOf = (document: Document): string => nameOf(measurement, document) || 'reading';
 
   const readingOf = (document: Document, message: Message, index: number): Draft<'reading'> => {
-    const subject = nameOf(device, document);
-    if (subject === undefined || subject === '') {
-      throw new DecodeError(`The device cannot be told: nothing stands for ${mapping.device}.`);
-    }
-    const name = nameOf(measurement, document) || 'reading';
+    const subject = deviceOf(document);
+    const name = measurementOf(document);
     checkLength('A device', subject);
     checkLength('A measurement', name);
     const claimed = mapping.time === undefined ? undefined : timeIn(document, mapping.time);
@@ -145,21 +170,79 @@ function createRoute(
     const fields = mapping.fields.read(document, claimed !== undefined && time !== claimed);
     const data = { measurement: name, tags: tagsOf(document), fields };
     const id = identityOf([parts.source, subject, name], mapping, document, message, index);
-    return id === undefined
-      ? { type: 'reading', source: parts.source, subject, time, data }
-      : { type: 'reading', source: parts.source, subject, time, data, id };
+    return draftOf(parts.source, subject, time, data, id);
   };
+  const foundTagsOf = foundTagReader(mapping.tags.length > 0, tagsOf);
+  const readingOfFound = (found: FoundReading, message: Message, index: number) => {
+    // To the paths of a mapping it is a document like any other.
+    const document = found as unknown as Document;
+    const subject = (mapping.deviceStands ? undefined : found.device) || deviceOf(document);
+    const name =
+      (mapping.measurementStands ? undefined : found.measurement) || measurementOf(document);
+    checkLength('A device', subject);
+    checkLength('A measurement', name);
+    const claimed =
+      mapping.time === undefined ? timeOf(found, message) : timeIn(document, mapping.time);
+    const time = claimed === undefined ? message.receivedAt : believable(claimed, message, parts);
+    const all = mapping.foundFields(found);
+    const isKept = claimed !== undefined && time !== claimed && !Number.isNaN(claimed);
+    const fields = isKept ? { time: claimed, ...all } : all;
+    const data = { measurement: name, tags: foundTagsOf(found, document), fields };
+    const id = identityOf([parts.source, subject, name], mapping, document, message, index);
+    const draft = draftOf(parts.source, subject, time, data, id);
+    const { extensions } = found;
+    return extensions === undefined ? draft : { ...draft, extensions };
+  };
+  const readingsOf = (document: Document, message: Message): Readings => {
+    if (!isList(document)) return { drafts: [readingOf(document, message, 0)] };
+    checkCount(document.length);
+    return eachOf(document, (element, index) => readingOf(element, message, index));
+  };
+  const { codec } = mapping;
   return {
-    codec: mapping.codec,
+    codec,
     subject: typeof device === 'string' && device !== '' ? device : topic,
-    readingsOf(document, message) {
-      if (!isList(document)) return { drafts: [readingOf(document, message, 0)] };
-      if (document.length > readingsMax) {
-        throw new DecodeError(`More than ${readingsMax} readings in one message.`);
-      }
-      return eachOf(document, (element, index) => readingOf(element, message, index));
+    readingsOf,
+    read(message) {
+      if (codec.find === undefined) return readingsOf(codec.decode(message.payload), message);
+      const found = codec.find(message.payload, message.topic, message.receivedAt);
+      const readings =
+        'document' in found
+          ? readingsOf(found.document, message)
+          : ofFound(found.readings, message);
+      const { problem, replies } = found;
+      if (problem === undefined && replies === undefined) return readings;
+      return { ...readings, ...(problem && { problem }), ...(replies && { replies }) };
     },
   };
+
+  function ofFound(found: readonly FoundReading[], message: Message): Readings {
+    checkCount(found.length);
+    return eachOf(found, (each, index) => readingOfFound(each, message, index));
+  }
+}
+
+function draftOf(
+  source: string,
+  subject: string,
+  time: number,
+  data: EventData['reading'],
+  id: string | undefined,
+): Draft<'reading'> {
+  return id === undefined
+    ? { type: 'reading', source, subject, time, data }
+    : { type: 'reading', source, subject, time, data, id };
+}
+
+function checkCount(count: number): void {
+  if (count > readingsMax) {
+    throw new DecodeError(`More than ${readingsMax} readings in one message.`);
+  }
+}
+
+function timeOf(found: FoundReading, message: Message): number | undefined {
+  if (found.time !== undefined) return found.time;
+  return found.afterArrivalMs === undefined ? undefined : message.receivedAt + found.afterArrivalMs;
 }
 
 /** An array of objects is several readings; any other array is one with several values. */
@@ -171,9 +254,9 @@ function isList(document: Document): document is readonly Document[] {
   );
 }
 
-function eachOf(
-  elements: readonly Document[],
-  readingOf: (element: Document, index: number) => Draft<'reading'>,
+function eachOf<T>(
+  elements: readonly T[],
+  readingOf: (element: T, index: number) => Draft<'reading'>,
 ): Readings {
   const drafts: Draft<'reading'>[] = [];
   let problem: string | undefined;
@@ -186,56 +269,6 @@ function eachOf(
     }
   });
   return problem === undefined ? { drafts } : { drafts, problem };
-}
-
-function sourceOf(text: string, levels: ReadonlyMap<string, string>): Source {
-  const template = parseTemplate(text);
-  const paths = new Map(
-    template.names
-      .filter((name) => name.startsWith(payloadPrefix))
-      .map((name) => [name, parsePath(name.slice(payloadPrefix.length))]),
-  );
-  if (paths.size === 0) return template.fill((name) => levels.get(name));
-  return (document) => {
-    let complete = true;
-    const filled = template.fill((name) => {
-      const path = paths.get(name);
-      if (path === undefined) return levels.get(name);
-      const value = valueAt(document, path);
-      const missing = value === undefined || typeof value === 'object';
-      if (missing) complete = false;
-      return missing ? '' : `${value}`;
-    });
-    return complete ? filled : undefined;
-  };
-}
-
-function tagReader(
-  tags: CompiledMapping['tags'],
-  levels: ReadonlyMap<string, string>,
-): (document: Document) => Readonly<Record<string, string>> {
-  const sources = tags.map(([name, text]) => [name, sourceOf(text, levels)] as const);
-  const read = (document: Document): Readonly<Record<string, string>> => {
-    const values: Record<string, string> = {};
-    for (const [name, source] of sources) {
-      const value = typeof source === 'string' ? source : source(document);
-      if (value === undefined || value === '') continue;
-      checkLength('A tag', value);
-      values[name] = value;
-    }
-    return values;
-  };
-  if (sources.some(([, source]) => typeof source !== 'string')) return read;
-  // The same object for every reading of a topic: nobody may change it.
-  let shared: Readonly<Record<string, string>> | undefined;
-  return () => {
-    shared ??= Object.freeze(read(null));
-    return shared;
-  };
-}
-
-function checkLength(what: string, text: string): void {
-  if (text.length > nameMax) throw new DecodeError(`${what} has more than ${nameMax} characters.`);
 }
 
 /** NaN for a claim that is no time; undefined where there is none. */

@@ -7,6 +7,7 @@ import { GatewayError, messageOf } from '../platform/errors.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Random } from '../platform/random.ts';
 import type { Connection, Rejection, Sink } from '../sink/sink.ts';
+import { createPace } from './catch-up.ts';
 import type { Timing } from './clock.ts';
 import { type Retry, supervise } from './supervise.ts';
 
@@ -94,6 +95,23 @@ export function createReplay(parts: ReplayParts): Replay {
   };
 }
 
+/** One replay that is running. */
+interface Run {
+  readonly request: ReplayRequest;
+  readonly use: ReplaySink;
+  readonly parts: ReplayParts;
+  readonly signal: AbortSignal;
+  /** Changes as it goes on; a new attempt begins behind `position`. */
+  readonly state: { -readonly [K in keyof ReplayProgress]: ReplayProgress[K] };
+  readonly isWanted: (entry: Entry) => boolean;
+  readonly isBehind: (entry: Entry) => boolean;
+  readonly pace: ReturnType<typeof createPace>;
+  readonly batchEvents: number;
+  /** Tells how far it is; unless something changed for good, only now and then. */
+  readonly tell: (trouble?: string) => ReplayProgress;
+  readonly tellNowAndThen: () => void;
+}
+
 async function replay(
   request: ReplayRequest,
   use: ReplaySink,
@@ -101,77 +119,113 @@ async function replay(
   signal: AbortSignal,
   onProgress: (progress: ReplayProgress) => void,
 ): Promise<ReplayProgress> {
+  const run = await prepare(request, use, parts, signal, onProgress);
+  run.tell();
+  await supervise((healthy) => deliverAgain(run, healthy), {
+    retry: use.retry,
+    clock: parts.clock,
+    random: parts.random,
+    signal,
+    isFinal: (error) => error instanceof GatewayError && error.code === 'GW_SINK_REFUSED',
+    onFailure: (error) => void run.tell(messageOf(error)),
+  });
+  signal.throwIfAborted();
+  if (run.state.found === 0) {
+    const since = isoOf(run.state.keptSince);
+    throw new GatewayError('GW_REPLAY_EMPTY', `The log is kept since ${since}.`);
+  }
+  return run.tell();
+}
+
+async function prepare(
+  request: ReplayRequest,
+  use: ReplaySink,
+  parts: ReplayParts,
+  signal: AbortSignal,
+  onProgress: (progress: ReplayProgress) => void,
+): Promise<Run> {
   const { log, clock } = parts;
   const { last } = log;
-  const keptSince = await recordedAt(log.first, parts, signal);
+  const keptSince = (await recordedAt(log.first, parts, signal)) ?? clock.now();
   const first = await beginningOf(request.from, last, parts, signal);
-  const state = { first, last, position: first - 1, found: 0, delivered: 0, rejected: 0 };
-  const since = keptSince ?? clock.now();
+  const state = {
+    first,
+    last,
+    position: first - 1,
+    found: 0,
+    delivered: 0,
+    rejected: 0,
+    keptSince,
+  };
+  const rate = request.rate ?? defaultReplayRate;
   let told = Number.NEGATIVE_INFINITY;
   const tell = (trouble?: string): ReplayProgress => {
-    const progress: ReplayProgress = { ...state, keptSince: since, ...(trouble && { trouble }) };
+    const progress = { ...state, ...(trouble === undefined ? {} : { trouble }) };
     told = clock.monotonic();
     onProgress(progress);
     return progress;
   };
-  const isWanted = wantedBy(request, use);
-  const isBehind = endOf(request, parts);
-  const pace = createPace(request.rate ?? defaultReplayRate, clock);
-  const batchEvents = Math.max(1, Math.min(use.batch.events, pace.batchEvents));
-  tell();
-
-  const run = async (healthy: () => void): Promise<void> => {
-    // Not before there is something: history may be elsewhere.
-    let connection: Connection | undefined;
-    const reader = log.reader(state.position as Position);
-    try {
-      while (state.position < last) {
-        const limit = Math.min(entriesAtATime, last - state.position);
-        const entries = await reader.next(limit, signal);
-        const end = entries.findIndex(isBehind);
-        const wanted = parts.timing
-          .correct(end === -1 ? entries : entries.slice(0, end))
-          .filter(isWanted);
-        // A reading that was found and not delivered is found again after a failure.
-        for (let from = 0; from < wanted.length; from += batchEvents) {
-          const batch = wanted.slice(from, from + batchEvents);
-          if (request.dryRun !== true) {
-            await pace.wait(batch.length, signal);
-            connection ??= await use.sink.connect(signal);
-            const rejections = await connection.deliver(batch.map(replayedOf), signal);
-            await parts.onRejections(rejections, request.sink);
-            state.rejected += rejections.length;
-            state.delivered += batch.length - rejections.length;
-            parts.metrics.replayed.inc({ sink: request.sink }, batch.length - rejections.length);
-            healthy();
-          }
-          state.found += batch.length;
-          state.position = batch.at(-1)!.position;
-          if (clock.monotonic() - told >= progressEveryMs) tell();
-        }
-        state.position = end === -1 ? reader.position : last;
-        if (clock.monotonic() - told >= progressEveryMs) tell();
-        // Live delivery comes first.
-        await clock.sleep(0, signal);
-      }
-    } finally {
-      reader.close();
-      await connection?.close();
-    }
+  return {
+    ...{ request, use, parts, signal, state, tell },
+    isWanted: wantedBy(request, use),
+    isBehind: endOf(request, parts),
+    pace: createPace(rate, clock),
+    // At most a tenth of a second's worth at once.
+    batchEvents: Math.max(1, Math.min(use.batch.events, Math.ceil(rate / 10))),
+    tellNowAndThen() {
+      if (clock.monotonic() - told >= progressEveryMs) tell();
+    },
   };
-  await supervise(run, {
-    retry: use.retry,
-    clock,
-    random: parts.random,
-    signal,
-    isFinal: (error) => error instanceof GatewayError && error.code === 'GW_SINK_REFUSED',
-    onFailure: (error) => void tell(messageOf(error)),
-  });
-  signal.throwIfAborted();
-  if (state.found === 0) {
-    throw new GatewayError('GW_REPLAY_EMPTY', `The log is kept since ${isoOf(since)}.`);
+}
+
+/** One attempt, from where the last one ended. */
+async function deliverAgain(run: Run, healthy: () => void): Promise<void> {
+  const { parts, signal, state, use } = run;
+  let connection: Connection | undefined;
+  const connect = async (): Promise<Connection> => (connection ??= await use.sink.connect(signal));
+  const reader = parts.log.reader(state.position as Position);
+  try {
+    while (state.position < state.last) {
+      const limit = Math.min(entriesAtATime, state.last - state.position);
+      const entries = await reader.next(limit, signal);
+      const end = entries.findIndex(run.isBehind);
+      const some = parts.timing.correct(end === -1 ? entries : entries.slice(0, end));
+      await handOver(some.filter(run.isWanted), run, connect, healthy);
+      state.position = end === -1 ? reader.position : state.last;
+      run.tellNowAndThen();
+      // Live delivery comes first.
+      await parts.clock.sleep(0, signal);
+    }
+  } finally {
+    reader.close();
+    await connection?.close();
   }
-  return tell();
+}
+
+/** What was found and not delivered is found again by the next attempt. */
+async function handOver(
+  wanted: readonly Entry[],
+  run: Run,
+  connect: () => Promise<Connection>,
+  healthy: () => void,
+): Promise<void> {
+  const { request, parts, signal, state } = run;
+  for (let from = 0; from < wanted.length; from += run.batchEvents) {
+    const batch = wanted.slice(from, from + run.batchEvents);
+    if (request.dryRun !== true) {
+      await run.pace(batch.length, signal);
+      const rejections = await (await connect()).deliver(batch.map(replayedOf), signal);
+      await parts.onRejections(rejections, request.sink);
+      const delivered = batch.length - rejections.length;
+      state.rejected += rejections.length;
+      state.delivered += delivered;
+      parts.metrics.replayed.inc({ sink: request.sink }, delivered);
+      healthy();
+    }
+    state.found += batch.length;
+    state.position = batch.at(-1)!.position;
+    run.tellNowAndThen();
+  }
 }
 
 function isoOf(time: number): string {
@@ -232,18 +286,4 @@ async function beginningOf(
     else high = middle;
   }
   return low;
-}
-
-/** So many a second, evenly, from the first one on. */
-function createPace(rate: number, clock: Clock) {
-  let dueMs = Number.NEGATIVE_INFINITY;
-  return {
-    /** A tenth of a second's worth at once. */
-    batchEvents: Math.ceil(rate / 10),
-    async wait(events: number, signal: AbortSignal): Promise<void> {
-      const now = clock.monotonic();
-      if (dueMs > now) await clock.sleep(dueMs - now, signal);
-      dueMs = Math.max(dueMs, now) + (events * 1_000) / rate;
-    },
-  };
 }

@@ -6,6 +6,10 @@ export const errorTable = {
   GW_CONFIG_INVALID: 'The configuration is not valid: {detail}',
   GW_CONFIG_MISSING: 'There is no configuration file {detail}. Give its path with --config.',
   GW_SECRET_MISSING: 'A secret could not be read: {detail}',
+  GW_CONFIG_KEY_INVALID:
+    'A key of log.encryption is not 32 bytes in hexadecimal (64 digits) or base64: {detail}. Make one with: openssl rand -hex 32',
+  GW_CONFIG_KEY_MISSING:
+    'The event log cannot be read with the configured keys: {detail}. Give that key as log.encryption.key, or among log.encryption.previous. Nothing was changed.',
   GW_DATA_UNREADABLE:
     'The data folder {detail}. Give the user that runs Tidegate read and write access to it, or choose another with --data.',
   GW_DATA_IN_USE:

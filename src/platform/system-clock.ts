@@ -6,6 +6,7 @@ import type { Clock, ClockQuality } from './clock.ts';
 /** Longer delays overflow the timers of Node and would fire at once. */
 const timerMaxMs = 2 ** 31 - 1;
 const qualityEveryMs = 1_000;
+const stepMs = 1_000;
 /** Midnight of 1 January 2026: no clock that shows an earlier time has been set. */
 const earliestTime = 1_767_225_600_000;
 const timesyncFolder = '/run/systemd/timesync';
@@ -20,15 +21,19 @@ export function createSystemClock(): Clock {
   const monotonic = (): number => performance.now() + offsetMs;
   let quality: ClockQuality = qualityOf();
   let qualityAt = monotonic();
+  let startedAt = Date.now() - qualityAt;
   return {
     now: Date.now,
     monotonic,
     boot: bootId(),
     quality() {
       const now = monotonic();
-      if (now - qualityAt >= qualityEveryMs) {
+      const wall = Date.now();
+      // Who sets the clock most often steps it: that is seen at once, and costs no look at a file.
+      if (now - qualityAt >= qualityEveryMs || Math.abs(wall - now - startedAt) > stepMs) {
         quality = qualityOf();
         qualityAt = now;
+        startedAt = wall - now;
       }
       return quality;
     },
@@ -36,7 +41,11 @@ export function createSystemClock(): Clock {
   };
 }
 
-/** Only systemd-timesyncd says in a file whether it has set the clock. */
+/**
+ * `unsynchronised` before 2026, and while systemd-timesyncd runs and has not set the clock, which it
+ * is the only one to say in a file. Whoever else keeps the clock (chrony, ntpd, a container's host)
+ * is believed: `unknown`.
+ */
 function qualityOf(): ClockQuality {
   if (Date.now() < earliestTime) return 'unsynchronised';
   if (existsSync(`${timesyncFolder}/synchronized`)) return 'synchronised';

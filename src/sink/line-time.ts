@@ -12,14 +12,12 @@ let second = '';
 /**
  * The time of an event in nanoseconds, as text. InfluxDB keeps one point per series and time, the
  * later replacing the earlier, so two facts of one device in one millisecond must not share a time.
- * An event therefore has its place in the log, modulo a million, for the digits below the
- * millisecond. Being a property of the event alone, that is the same on every attempt, however
- * batches are cut; and it tells apart any two events less than a million places apart. An event
- * without a place (a dead letter sent again) has a hash of its source and id there.
+ * The digits below the millisecond are therefore made from the id of the event, and so the same on
+ * every attempt, replay and redrive. An id that the log gave ends in the position of the event: any
+ * two less than a million places apart are told apart for certain, others by chance, one in a million.
  */
 export function nanosecondsOf(event: CloudEvent): string {
-  const position = (event as { readonly position?: number }).position;
-  const below = (position ?? hashOf(event.source, event.id)) % 1_000_000;
+  const below = endOf(event.id) ?? hashOf(event.source, event.id) % 1_000_000;
   const ms = Math.floor(event.time);
   if (ms < 1000) return String(BigInt(ms) * 1_000_000n + BigInt(below));
   if (!(ms >= secondStart && ms < secondStart + 1000)) {
@@ -34,6 +32,26 @@ export function nanosecondsOf(event: CloudEvent): string {
     threeDigits[thousands]! +
     threeDigits[below - thousands * 1000]!
   );
+}
+
+const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+const digits = new Int8Array(128).fill(-1);
+for (let value = 0; value < alphabet.length; value++) {
+  digits[alphabet.charCodeAt(value)] = value;
+  digits[alphabet.toLowerCase().charCodeAt(value)] = value;
+}
+const idLength = 26;
+
+/** The last 20 bits of an id in base32, modulo a million; undefined for another kind of id. */
+function endOf(id: string): number | undefined {
+  if (id.length !== idLength) return undefined;
+  let end = 0;
+  for (let at = idLength - 4; at < idLength; at++) {
+    const value = digits[id.charCodeAt(at) & 127]!;
+    if (value < 0) return undefined;
+    end = end * 32 + value;
+  }
+  return end % 1_000_000;
 }
 
 /** The time of an event in milliseconds, as text. */

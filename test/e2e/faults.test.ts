@@ -28,6 +28,7 @@ import { exportedBy, problemsOf } from '../chaos/recorded.ts';
 import { eventually, temporaryFolder } from '../services/child.ts';
 
 const seed = Number(process.env.TIDEGATE_SEED ?? Math.floor(Math.random() * 2 ** 31));
+const waitMaxMs = 20_000;
 const canFail = possible('Faults of the disk', faultsImpossible());
 /** Without an image the gateway is only killed: what is in memory survives that. */
 const canCut = canFail && possible('A power cut after each fault', imageImpossible());
@@ -112,10 +113,12 @@ async function tryFault(
   const pass = Math.floor(random.next() * 3);
   const times = mode === 'once' ? 1 : 0;
   await faults.inject({ operations: [operation], part, error, pass, times });
-  await eventually(async () => expect(await faults.failed()).toBeGreaterThan(0), 20_000);
+  await eventually(async () => expect(await faults.failed()).toBeGreaterThan(0), waitMaxMs);
   if (target.fatal.includes(error)) {
-    const { code } = await gateway.program!.ended;
-    expect(code).toBe(1);
+    await eventually(
+      () => expect(gateway.program!.child.exitCode, gateway.program!.stderr).toBe(1),
+      waitMaxMs,
+    );
     expect(gateway.program!.stderr).toContain('The event log could not be written');
     await subject.publisher.closed;
     await faults.heal();
@@ -134,7 +137,9 @@ async function tryFault(
     return;
   }
   await faults.heal();
-  expect(await subject.publisher.settled(), 'the connection was kept').toBe(true);
+  subject.publisher.stop();
+  await eventually(() => expect(subject.publisher.unsettled).toBe(0), waitMaxMs);
+  expect(subject.publisher.connected).toBe(true);
   await subject.publisher.end();
   subject.publisher = await publish(gateway, subject.ledger, subject.textBytes, 4);
 }

@@ -52,7 +52,9 @@ test.runIf(installed)(
       await expectInInfluxOnce(influx, acknowledged);
       await eventually(() => expectHeard(heard, acknowledged), 30_000);
       expectIncidentsWhole(heard);
+      await expectBooksBalanced(folder);
       await gateway.stop();
+      await expectBooksBalanced(folder);
       await heard.client.endAsync(true);
       process.stderr.write(
         `${acknowledged.size} acknowledged, ${heard.messages} messages upstream, ` +
@@ -198,6 +200,15 @@ async function listenUpstream(upstream: Mosquitto): Promise<Heard> {
   });
   await client.subscribeAsync(['gateways/+/reading/#', 'gateways/+/alert/#'], { qos: 1 });
   return heard;
+}
+
+async function expectBooksBalanced(folder: string): Promise<void> {
+  const config = join(folder, 'tidegate.yaml');
+  const audit = await startProgram('tidegate', ['audit', '--recount', '--config', config], {
+    cwd: folder,
+  });
+  const { code } = await audit.ended;
+  expect(code, `${audit.stdout}${audit.stderr}`).toBe(0);
 }
 
 async function acknowledgedIn(ledger: string): Promise<Set<string>> {

@@ -1,5 +1,11 @@
 import fc from 'fast-check';
 import { type CloudEvent, eventTypes } from '../../src/event/event.ts';
+import { Ids } from '../../src/log/entry.ts';
+
+const ids = new Ids(0x7ac3);
+
+/** The id that the log gives to what it records at a position. */
+export const idAt = (position: number): string => ids.idOf(1_795_183_740_140, position);
 
 /** A reading like those that devices send; everything can be overridden. */
 export function readingOf(overrides: Partial<CloudEvent<'reading'>> = {}): CloudEvent<'reading'> {

@@ -13,6 +13,7 @@ import type { SimSinkMood } from './sink.ts';
 type Step =
   | { readonly do: 'send'; readonly device: number; readonly temperature: number }
   | { readonly do: 'garbage' | 'repeat' | 'settle' | 'stop' | 'kill' | 'cut' }
+  | { readonly do: 'redrive' | 'reboot' | 'set-clock' }
   | { readonly do: 'advance'; readonly ms: number }
   | { readonly do: 'jump'; readonly ms: number }
   | { readonly do: 'mood'; readonly sink: number; readonly mood: SimSinkMood };
@@ -33,6 +34,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constantFrom('redrive', 'reboot', 'set-clock') }),
+  },
+  {
     weight: 3,
     arbitrary: fc.record({
       do: fc.constant('advance' as const),
@@ -51,7 +56,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('mood' as const),
       sink: fc.integer({ min: 0, max: 1 }),
-      mood: fc.constantFrom<SimSinkMood>('works', 'refuses', 'takes-then-throws', 'rejects-first'),
+      mood: fc.constantFrom<SimSinkMood>(
+        'works',
+        'refuses',
+        'takes-then-throws',
+        'rejects-first',
+        'rejects-all',
+      ),
     }),
   },
 );
@@ -81,7 +92,14 @@ async function take(world: World, each: Step): Promise<void> {
     case 'advance':
       return await world.clock.advance(each.ms);
     case 'jump':
-      return world.clock.jump(each.ms);
+      return await world.stepClock(each.ms);
+    case 'redrive':
+      return world.redrive();
+    case 'set-clock':
+      return await world.setClock();
+    case 'reboot':
+      world.rebootIn1970();
+      return await world.start();
     case 'mood':
       world.sinks[each.sink]!.mood = each.mood;
       return;

@@ -7,6 +7,7 @@ import { ingestMappingOptions } from '../../src/codec/mapping-options.ts';
 import { createFilter } from '../../src/event/filter.ts';
 import type { CatchUp } from '../../src/flow/catch-up.ts';
 import { type Gateway, type GatewayParts, laneUsesOf, startGateway } from '../../src/gateway.ts';
+import { type Keyring, noKeys } from '../../src/log/keyring.ts';
 import type { Entry } from '../../src/log/log.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import type { Disk } from '../../src/platform/disk.ts';
@@ -44,6 +45,8 @@ export interface Sent {
   readonly seq: number;
   readonly payload: string;
   acknowledged: boolean;
+  /** When it was offered, by a clock that is never wrong. */
+  readonly offeredAt: number[];
 }
 
 export class World {
@@ -51,12 +54,18 @@ export class World {
   readonly random: Random;
   readonly sinks: SimSink[] = [createSimSink('one'), createSimSink('two')];
   readonly sent: Sent[] = [];
+  rules = createRules;
   readonly logOptions: GatewayParts['log'];
   /** How readings that the first sink has missed reach it; the second gets all in order. */
   catchUp: CatchUp = { order: 'liveFirst', behindEvents: 4, behindAgeMs: 5_000 };
   disk: SimDisk = new SimDisk();
+  /** What the log and the cursors are encrypted with from the next start on. */
+  keys: Keyring = noKeys;
   gateway: Gateway | undefined;
   metrics = createMetrics();
+  /** What the wall clock would have to be moved by to be right. */
+  clockWrongMs = 0;
+  waitForClockMs = 5_000;
   /** Why the last life ended by itself, if it did. */
   ended: Error | undefined;
   private life: { alive: boolean } = { alive: false };
@@ -98,10 +107,11 @@ export class World {
         random: this.random,
         logger: silentLogger,
         metrics: this.metrics,
+        keys: this.keys,
         log: this.logOptions,
         mappings,
         sources: [source],
-        rules: createRules(),
+        rules: this.rules(),
         sinks: this.sinks.map((sink) => ({
           sink: sinkOf(sink, life),
           accepts: createFilter({ type: [...sink.types] }),
@@ -113,6 +123,7 @@ export class World {
         publish: () => {},
         status: {},
         heartbeatMs: 10_000,
+        waitForClockMs: this.waitForClockMs,
         onBeat: () => {},
       }),
     );
@@ -125,7 +136,7 @@ export class World {
 
   /** A device sends a message; it is acknowledged when, and only when, ingest resolves. */
   send(device: string, payload: string, seq = this.sent.length): Sent {
-    const sent: Sent = { device, seq, payload, acknowledged: false };
+    const sent: Sent = { device, seq, payload, acknowledged: false, offeredAt: [] };
     this.sent.push(sent);
     this.offer(sent);
     return sent;
@@ -138,6 +149,7 @@ export class World {
       payload: new TextEncoder().encode(sent.payload),
       receivedAt: this.clock.now(),
     };
+    sent.offeredAt.push(this.clock.now() + this.clockWrongMs);
     void this.ingest?.([message]).then(() => {
       sent.acknowledged = true;
     });
@@ -169,6 +181,37 @@ export class World {
     this.end();
     this.disk.crash(this.random);
     this.disk = this.disk.restart();
+  }
+
+  /** The machine has no clock chip: behind a power cut its wall clock is in 1970. */
+  rebootIn1970(): void {
+    this.cut();
+    this.clock.reboot();
+    const wrongMs = this.clock.now() - 10_000;
+    this.clock.jump(-wrongMs);
+    this.clockWrongMs += wrongMs;
+    this.clock.clockQuality = 'unsynchronised';
+  }
+
+  /** Somebody sets the wall clock: right, if it was not known to be; and the gateway sees it. */
+  async setClock(): Promise<void> {
+    this.clock.jump(this.clockWrongMs);
+    this.clockWrongMs = 0;
+    this.clock.clockQuality = 'synchronised';
+    await this.clock.advance(1_100);
+  }
+
+  /** Somebody sets it, for no reason, to something else. Only of an unset clock is that known. */
+  async stepClock(ms: number): Promise<void> {
+    this.clock.jump(ms);
+    if (this.clock.clockQuality === 'synchronised') return;
+    this.clockWrongMs -= ms;
+    await this.clock.advance(1_100);
+  }
+
+  /** Somebody has everything that was refused sent once more; the answer may never come. */
+  redrive(): void {
+    this.gateway?.letters.redrive({}).catch(() => {});
   }
 
   private end(): void {

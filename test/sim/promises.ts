@@ -1,6 +1,7 @@
 /** What must hold at the end of every life, whatever happened in it. */
 import { expect } from 'vitest';
 import type { CloudEvent } from '../../src/event/event.ts';
+import { isRedriven } from '../../src/event/redelivery.ts';
 import { fromState, imbalanceOf } from '../../src/flow/account.ts';
 import { createAudit } from '../../src/flow/audit.ts';
 import { createRecount } from '../../src/flow/recount.ts';
@@ -16,7 +17,9 @@ export async function expectPromisesKept(world: World): Promise<void> {
   expectAcknowledgedRecorded(world, recorded);
   expectDelivered(world, recorded);
   expectBooksBalanced(world, recorded);
-  expectAlertsAsModelled(recorded);
+  expectAlertsAsModelled(recorded.filter((event) => !isRedriven(event)));
+  expectRedriven(world, recorded);
+  expectTrueTimes(world);
 }
 
 /** 1. What was acknowledged survives; what was repeated stands once. */
@@ -24,8 +27,8 @@ export function expectAcknowledgedRecorded(world: World, recorded: readonly Clou
   const counts = new Map<string, number>();
   let undecodable = 0;
   for (const event of recorded) {
-    if (event.type === 'undecodable') undecodable++;
-    if (event.type !== 'reading') continue;
+    if (event.type === 'undecodable' && !isRedriven(event)) undecodable++;
+    if (event.type !== 'reading' || isRedriven(event)) continue;
     const key = `${event.subject} ${event.data.fields.seq}`;
     counts.set(key, (counts.get(key) ?? 0) + 1);
   }
@@ -57,6 +60,7 @@ function expectDelivered(world: World, recorded: readonly CloudEvent[]): void {
     /** What drains beside live delivery has an order of its own. */
     const drained = new Map<string, number>();
     sink.taken.forEach(({ id, extensions }, index) => {
+      if (extensions?.redriveof !== undefined) return;
       const first = extensions?.historical === undefined ? taken : drained;
       if (!first.has(id)) first.set(id, index);
     });
@@ -64,11 +68,12 @@ function expectDelivered(world: World, recorded: readonly CloudEvent[]): void {
     const seen = new Set<string>();
     for (const event of recorded) {
       // A refusal that was told again after a crash is the same event, told twice.
-      if (!sink.types.includes(event.type) || seen.has(event.id)) continue;
+      if (!sink.types.includes(event.type) || seen.has(event.id) || isRedriven(event)) continue;
       seen.add(event.id);
       const at = taken.get(event.id);
       const drainedAt = drained.get(event.id);
-      if (drainedAt !== undefined) {
+      // What was refused and then, after a crash, taken all the same is out of order.
+      if (drainedAt !== undefined && !refused.has(event.id)) {
         expect(drainedAt, `${event.id} drained in order`).toBeGreaterThan(latest.drained);
         latest.drained = drainedAt;
       }
@@ -84,6 +89,35 @@ function expectDelivered(world: World, recorded: readonly CloudEvent[]): void {
       const lane = event.type === 'reading' ? 'reading' : 'other';
       expect(at, `${event.id} reached ${sink.name} in order`).toBeGreaterThan(latest[lane]);
       latest[lane] = at;
+    }
+  }
+}
+
+/** What was sent again for a letter reached that sink, marked, and no other; or it was refused again. */
+function expectRedriven(world: World, recorded: readonly CloudEvent[]): void {
+  for (const event of recorded) {
+    const { redriveof, redriveto, redriveattempt } = event.extensions ?? {};
+    if (redriveof === undefined) continue;
+    const isThis = (other: CloudEvent): boolean =>
+      other.id === event.id &&
+      other.extensions?.redriveof === redriveof &&
+      other.extensions.redriveattempt === redriveattempt;
+    for (const sink of world.sinks) {
+      const taken = sink.taken.some(isThis) || sink.rejected.some((each) => isThis(each.event));
+      expect(taken, `${redriveof} reached ${sink.name}`).toBe(sink.name === redriveto);
+    }
+  }
+}
+
+/** Readings are told with the time they were sent at, or flagged, whenever the clock was set. */
+function expectTrueTimes(world: World): void {
+  const sent = new Map(world.sent.map((each) => [`${each.device} ${each.seq}`, each.offeredAt]));
+  for (const sink of world.sinks) {
+    for (const { type, subject, data, time, extensions } of sink.taken) {
+      if (type !== 'reading' || extensions?.timequality === 'unsynchronised') continue;
+      const offeredAt = sent.get(`${subject} ${data.fields.seq}`) ?? [];
+      const isTrue = offeredAt.some((at) => Math.abs(at - time) < 1_500);
+      expect(isTrue, `${subject} ${time} ${extensions?.timequality}: ${offeredAt}`).toBe(true);
     }
   }
 }

@@ -3,10 +3,17 @@ import { type Connection, factTypes, type Rejection, type Sink } from '../../src
 
 /**
  * How the far side behaves. `refuses`: neither connects nor takes anything. `takes-then-throws`:
- * the answer is lost, the events are not. `rejects-first`: never wants the first of a batch.
+ * the answer is lost, the events are not. `rejects-first`: never wants the first of a batch;
+ * `rejects-all`: never wants any of it.
  * `hangs`: answers nothing until the signal is aborted or the mood changes.
  */
-export type SimSinkMood = 'works' | 'refuses' | 'takes-then-throws' | 'rejects-first' | 'hangs';
+export type SimSinkMood =
+  | 'works'
+  | 'refuses'
+  | 'takes-then-throws'
+  | 'rejects-first'
+  | 'rejects-all'
+  | 'hangs';
 
 export interface SimSink extends Sink {
   mood: SimSinkMood;
@@ -51,7 +58,9 @@ export function createSimSink(
       if (mood === 'refuses') throw new Error(`${name} refuses.`);
       const rejections: Rejection[] = [];
       for (const event of events) {
-        if (mood === 'rejects-first' && event === events[0]) {
+        if (mood === 'rejects-all') {
+          rejections.push({ event, reason: `${name} wants nothing.` });
+        } else if (mood === 'rejects-first' && event === events[0]) {
           rejections.push({ event, reason: `${name} does not want the first of a batch.` });
         } else taken.push(event);
       }

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CloudEvent, Value } from '../../src/event/event.ts';
 import { sinkKinds } from '../../src/sink/index.ts';
 import { numbered } from '../contract/sink.ts';
-import { alertOf, readingOf } from '../event/events.ts';
+import { idAt, alertOf, readingOf } from '../event/events.ts';
 import { available } from '../services/child.ts';
 import { type InfluxDb, startInfluxDb } from '../services/influxdb.ts';
 import { startHttpReceiver } from './http-receiver.ts';
@@ -14,7 +14,7 @@ const start = 1_795_000_000_000;
 /** A reading of one field, `position` apart from others of its millisecond. */
 function reading(position: number, fields: Record<string, Value>, time = start + position) {
   const data = { measurement: 'm', tags: {}, fields };
-  return Object.assign(readingOf({ id: `r-${position}`, subject: 'd', time, data }), { position });
+  return Object.assign(readingOf({ id: idAt(position), subject: 'd', time, data }), { position });
 }
 
 describe.skipIf(!available('influxd'))('a real InfluxDB 1.6', () => {
