@@ -3,6 +3,7 @@ import type { Codec } from '../src/codec/codec.ts';
 import type { Clock } from '../src/platform/clock.ts';
 import type { Random } from '../src/platform/random.ts';
 import { createDevice, type DeviceMessage, type Profile } from './device.ts';
+import { createEdgeNode } from './edge-node.ts';
 import { greenhouse } from './greenhouse.ts';
 import { createHistogram, type Histogram } from './histogram.ts';
 import { createRadio, type Radio, type Schedule, type Tally } from './radio.ts';
@@ -22,7 +23,7 @@ export interface FleetOptions {
   /** Which time the devices are switched on; without it, the second in which the fleet is opened. */
   readonly boot?: number;
   readonly profile?: Profile;
-  /** JSON without it. */
+  /** JSON without it. With Sparkplug, devices are edge nodes, on topics of their own. */
   readonly codec?: Codec;
   /** Sending ends by itself after this long, or after so many moments of every device. */
   readonly durationMs?: number;
@@ -194,7 +195,10 @@ function createRadios(
     ...options,
   };
   return Array.from({ length: schedule.devices }, (_, index) => {
-    const device = createDevice(profile, index, boot, options.codec);
+    const device =
+      options.codec?.name === 'sparkplug'
+        ? createEdgeNode(profile, index, boot)
+        : createDevice(profile, index, boot, options.codec);
     const connectAt = openedAt + (index / connectRateHz) * 1_000;
     return createRadio(device, index, connectAt, schedule, radioOptions, tally);
   });

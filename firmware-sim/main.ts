@@ -87,8 +87,8 @@ function codecNamed(name: string): Codec {
     throw new UsageError(`--codec: there is no codec ${name}; there are ${codecNames.join(', ')}`);
   }
   try {
-    const codec = kind.create(kind.options.parse({}));
-    codec.encode({ ts: 0, temperature: 0 });
+    const codec = kind.create(kind.options.parse({}), new Map());
+    if (name !== 'sparkplug') codec.encode({ ts: 0, temperature: 0 });
     return codec;
   } catch (error) {
     throw new UsageError(`--codec: devices cannot speak ${name}. ${messageOf(error)}`);

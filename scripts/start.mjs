@@ -10,6 +10,9 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { root, runScript, setUp } from './setup.mjs';
 
+// As in systemd/tidegate.service: V8 would else take what a large machine has to give.
+const heapLimits = ['--max-old-space-size=256', '--max-semi-space-size=8'];
+
 /** After a signal the devices get this long, and everything together that long. */
 const devicesStopMaxMs = 800;
 const stopMaxMs = 1_700;
@@ -51,11 +54,15 @@ function argumentsOf(args) {
 /** A child that ends when this process ends. `ended` resolves with its exit status. */
 function startChild(name, script, args, out) {
   const follow = pathToFileURL(join(root, 'scripts', 'follow-parent.mjs')).href;
-  const child = spawn(process.execPath, ['--import', follow, join(root, script), ...args], {
-    cwd: root,
-    detached: true,
-    stdio: ['ignore', out, out, 'ipc'],
-  });
+  const child = spawn(
+    process.execPath,
+    [...heapLimits, '--import', follow, join(root, script), ...args],
+    {
+      cwd: root,
+      detached: true,
+      stdio: ['ignore', out, out, 'ipc'],
+    },
+  );
   const ended = new Promise((resolve) => {
     child.on('error', () => resolve(1));
     child.on('close', (status) => resolve(status ?? 1));

@@ -15,15 +15,17 @@ import { beat } from './flow/beat.ts';
 import type { CatchUp } from './flow/catch-up.ts';
 import { ageMsOf, withTiming } from './flow/clock.ts';
 import { type DeliverParts, deliver, type Lane, recordRejections } from './flow/deliver.ts';
-import { createDuplicateWindow, type DuplicateWindow } from './flow/duplicates.ts';
+import type { DuplicateWindow } from './flow/duplicates.ts';
 import { evaluate } from './flow/evaluate.ts';
 import type { Hole } from './flow/follow.ts';
 import { recordGap } from './flow/gap.ts';
+import { createHostStates } from './flow/host-state.ts';
 import { createIngest } from './flow/ingest.ts';
 import { openLane } from './flow/lane.ts';
 import { observeLanes } from './flow/lane-metrics.ts';
 import { createLetterDesk, type LetterDesk, withRedriven } from './flow/letters.ts';
 import { project } from './flow/project.ts';
+import { rememberIdentities } from './flow/remember.ts';
 import { createReplay, type Replay } from './flow/replay.ts';
 import { createRetirement } from './flow/retire.ts';
 import { type Retry, supervise } from './flow/supervise.ts';
@@ -156,12 +158,16 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     opened: listening.opened,
     failed,
     lag: reading.lag,
-    books: () => ({ first: log.first, last: log.last, lanes: reading.books() }),
+    books: () => {
+      const { first, last, thinned } = log;
+      return { first, last, thinned, lanes: reading.books() };
+    },
     letters: reading.letters,
     replay: (request, signal, onProgress) =>
       reading.replay(request, AbortSignal.any([signal, readers.signal]), onProgress),
     observe,
     async stop(graceMs) {
+      listening.leave();
       sources.abort(new Error('The gateway stops.'));
       await listening.ended;
       const deadline = clock.monotonic() + graceMs;
@@ -326,29 +332,6 @@ async function ageMsBehind(position: Position, log: EventLog, clock: Clock): Pro
 /** Nothing to abort: what is asked for is already in the log. */
 const never = new AbortController().signal;
 
-/** The ids of messages that devices may repeat, read back from the log. */
-async function rememberIdentities(
-  mappings: readonly IngestMapping[],
-  log: EventLog,
-  signal: AbortSignal,
-): Promise<DuplicateWindow | undefined> {
-  if (mappings.every((mapping) => mapping.identity.length === 0)) return undefined;
-  const window = createDuplicateWindow(duplicateWindowIds);
-  const { first, last } = log;
-  const reader = log.reader(Math.max(first - 1, last - duplicateWindowIds) as Position);
-  try {
-    while (reader.position < last) {
-      for (const entry of await reader.next(1_000, signal)) {
-        if (entry.type === 'reading') window.remember(entry.id);
-      }
-    }
-  } finally {
-    reader.close();
-  }
-  return window;
-}
-const duplicateWindowIds = 100_000;
-
 function startSources(
   parts: GatewayParts,
   log: EventLog,
@@ -356,6 +339,7 @@ function startSources(
   signal: AbortSignal,
   fail: (error: Error) => void,
 ) {
+  const hosts = createHostStates(parts.mappings, parts);
   const opened: Promise<void>[] = [];
   const ended = parts.sources.map(async (source) => {
     let open!: () => void;
@@ -376,6 +360,7 @@ function startSources(
       async (healthy) => {
         await source.run(ingest, signal, () => {
           healthy();
+          hosts.online(source);
           open();
         });
       },
@@ -395,5 +380,10 @@ function startSources(
       fail(error instanceof Error ? error : new Error(messageOf(error)));
     });
   });
-  return { opened: Promise.all(opened).then(() => {}), ended: Promise.all(ended) };
+  return {
+    opened: Promise.all(opened).then(() => {}),
+    /** Tells whoever listens that nobody will. */
+    leave: () => parts.sources.forEach(hosts.offline),
+    ended: Promise.all(ended),
+  };
 }

@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-old-space-size=256 --max-semi-space-size=8
 import { exitStatus } from './command/command.ts';
 import { runCommandLine } from './command/index.ts';
 import { GatewayError, messageOf } from './platform/errors.ts';
@@ -29,6 +29,23 @@ function say(text: string): void {
   process.stderr.write(text.endsWith('\n') ? text : `${text}\n`);
 }
 
+const hangingMaxMs = 500;
+
+/**
+ * Node waits at its end for file operations that hang, on a dead network drive for instance, for
+ * ever. By now all that must last has been closed, and to be killed comes to the same as to stop.
+ */
+function exit(status: number, beganMs = performance.now()): void {
+  const hangs = process.getActiveResourcesInfo().some((each) => each.startsWith('FSReq'));
+  if (!hangs) process.exit(status);
+  if (performance.now() - beganMs < hangingMaxMs) {
+    setTimeout(exit, 10, status, beganMs);
+    return;
+  }
+  say('tidegate: A file operation hangs; not waiting for it. Check the disks and network drives.');
+  process.kill(process.pid, 'SIGKILL');
+}
+
 /** Says what went wrong and returns the exit status that stands for it. */
 function explain(error: unknown): number {
   if (!(error instanceof GatewayError)) {
@@ -49,4 +66,4 @@ const status = await runCommandLine(process.argv.slice(2), {
   say,
 }).catch(explain);
 // Not before what was written has left: a pipe may still be taking it.
-process.stdout.write('', () => process.exit(status));
+process.stdout.write('', () => exit(status));

@@ -26,7 +26,9 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   'src/flow': 'codec event log platform projection rule sink source'
     .split(' ')
     .map((folder) => `src/${folder}`),
-  'src/config': 'broker codec kind platform rule sink source'.split(' ').map((folder) => `src/${folder}`),
+  'src/config': 'broker codec kind platform rule sink source'
+    .split(' ')
+    .map((folder) => `src/${folder}`),
   'src/admin': ['src/event', 'src/log', 'src/platform', 'src/projection'],
   'firmware-sim': ['src/codec', 'src/event', 'src/platform'],
 };

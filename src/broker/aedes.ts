@@ -3,7 +3,11 @@
  * version, read this file against `lib/client.js` and `lib/handlers/` of that version.
  */
 import { Aedes } from 'aedes';
+import mqttPacket from 'mqtt-packet';
 import type { Connection } from './connection.ts';
+
+// Else the first packet makes a buffer of every number of 16 bits, and keeps all 65,536: 10 MB.
+(mqttPacket.writeToStream as unknown as { cacheNumbers: boolean }).cacheNumbers = false;
 
 export interface BrokerClient {
   readonly id: string;

@@ -3,6 +3,7 @@ import type { Clock } from '../platform/clock.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Random } from '../platform/random.ts';
+import { within } from '../platform/within.ts';
 import { openAccess } from './access.ts';
 import { Admission } from './admission.ts';
 import { type Broker, type BrokerClient, feed, openAedes, type Publish } from './aedes.ts';
@@ -17,7 +18,6 @@ import type { Retained } from './retained.ts';
 import { Router } from './router.ts';
 import type { Sessions } from './sessions.ts';
 import { createStore } from './store.ts';
-import { within } from './within.ts';
 
 export interface EmbeddedBrokerParts {
   readonly limits: BrokerOptions['limits'];

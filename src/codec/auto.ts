@@ -1,43 +1,109 @@
 import { z } from 'zod';
-import type { Codec, CodecKind, Document } from './codec.ts';
+import { cborCodec } from './cbor.ts';
+import { type Codec, type CodecKind, DecodeError, type Document, type Found } from './codec.ts';
 import { jsonCodec } from './json.ts';
+import { createLineFinder } from './line-protocol.ts';
+import { senmlCborReadingsOf, senmlReadingsOf } from './senml.ts';
 import { textCodec } from './text.ts';
 
 const quote = 0x22;
 const openBrace = 0x7b;
 const openBracket = 0x5b;
+const equals = 0x3d;
 
 /**
- * JSON when it is JSON, else text. What begins with a brace or a bracket is JSON or an error: half
- * an object is no measurement. `null` is JSON; numbers and words read alike either way.
+ * What plainly is what it is:
+ *
+ *   { or [ first           JSON, or an error: half an object is no measurement. An array of nothing
+ *                          but SenML records, all of them named, is SenML
+ *   a byte 80–bf, or d9 d9 f7    no text begins so: CBOR, if an object or objects fill the payload
+ *   name field=value …     line protocol, if every line is that
+ *   anything else          one value as text; `null` is JSON, as is what stands in quotes if it can be
  */
-export const autoCodec: Codec = {
-  name: 'auto',
-  contentType: jsonCodec.contentType,
-  decode(payload) {
+export function createAutoCodec(): Codec {
+  const linesIn = createLineFinder();
+  const find = (payload: Uint8Array, _: string, receivedAt: number): Found => {
     const first = firstCharacterOf(payload);
-    if (first === openBrace || first === openBracket) return jsonCodec.decode(payload);
-    return first === quote ? quoted(payload) : scalar(payload);
-  },
-  encode: jsonCodec.encode,
-};
+    if (first === openBrace) return { document: jsonCodec.decode(payload) };
+    if (first === openBracket) {
+      const document = jsonCodec.decode(payload);
+      const readings = senmlReadingsOf(document, receivedAt);
+      return readings === undefined ? { document } : { readings };
+    }
+    if (first === quote) return { document: quoted(payload) };
+    const objects = first >= 0x80 ? objectsIn(payload) : undefined;
+    if (objects !== undefined) {
+      const readings = senmlCborReadingsOf(objects, receivedAt);
+      return readings === undefined ? { document: objects } : { readings };
+    }
+    if (payload.indexOf(equals) > 0) {
+      const readings = linesOf(payload, linesIn);
+      if (readings !== undefined) return { readings };
+    }
+    return { document: scalar(payload) };
+  };
+  return {
+    name: 'auto',
+    contentType: jsonCodec.contentType,
+    find,
+    decode(payload) {
+      const first = firstCharacterOf(payload);
+      if (first === openBrace || first === openBracket) return jsonCodec.decode(payload);
+      if (first === quote) return quoted(payload);
+      return (first >= 0x80 ? objectsIn(payload) : undefined) ?? scalar(payload);
+    },
+    encode: jsonCodec.encode,
+  };
+}
 
 export const auto = {
   options: z.strictObject({}),
-  create: () => autoCodec,
+  create: createAutoCodec,
 } as const satisfies CodecKind;
 
 function quoted(payload: Uint8Array): Document {
-  try {
-    return jsonCodec.decode(payload);
-  } catch {
-    return textCodec.decode(payload);
-  }
+  return readable(jsonCodec, payload) ?? textCodec.decode(payload);
 }
 
 function scalar(payload: Uint8Array): Document {
   const value = textCodec.decode(payload);
   return value === 'null' ? null : value;
+}
+
+/** What a codec reads; undefined for what it refuses. */
+function readable(codec: Codec, payload: Uint8Array): Document | undefined {
+  try {
+    return codec.decode(payload);
+  } catch (error) {
+    if (error instanceof DecodeError) return undefined;
+    throw error;
+  }
+}
+
+/** An object, or an array of objects, in CBOR; undefined for any other bytes. */
+function objectsIn(payload: Uint8Array): Document | undefined {
+  const first = payload[0]!;
+  const isMarked = first === 0xd9 && payload[1] === 0xd9 && payload[2] === 0xf7;
+  if (!isMarked && first > 0xbf) return undefined;
+  const document = readable(cborCodec, payload);
+  const list = Array.isArray(document) ? (document as readonly Document[]) : [document];
+  const isObjects =
+    list.length > 0 &&
+    list.every(
+      (each) =>
+        typeof each === 'object' &&
+        each !== null &&
+        !Array.isArray(each) &&
+        Object.keys(each).length > 0,
+    );
+  return isObjects ? document : undefined;
+}
+
+function linesOf(payload: Uint8Array, linesIn: ReturnType<typeof createLineFinder>) {
+  const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
+  const text = bytes.toString();
+  // What is no text is said so by the codec of texts.
+  return text.includes('\ufffd') ? undefined : linesIn(text);
 }
 
 /** The code of the first character that is not space, a byte order mark left aside. */

@@ -11,7 +11,8 @@
 import { z } from 'zod';
 import { parseTemplate } from '../event/template.ts';
 import { parseTopicPattern, type TopicPattern } from '../event/topic.ts';
-import { codecNames } from './index.ts';
+import { contentEncodings } from './content-encoding.ts';
+import { codecChoice, namesDevices } from './index.ts';
 import { parsePath } from './path.ts';
 import { timeUnits } from './timestamp.ts';
 
@@ -29,23 +30,28 @@ const shape = z.strictObject({
     .describe(
       'Topics, as sensors/{device}/{measurement}: {x} captures a level; # and + as in MQTT.',
     ),
-  codec: z
-    .enum(codecNames)
+  codec: codecChoice
+    .prefault('auto')
+    .describe(
+      'How the bytes are read: a name, or { kind: NAME, … } with options, see codecs.md. auto: JSON, SenML, line protocol or CBOR where it is plainly that, else text.',
+    ),
+  contentEncoding: z
+    .enum(contentEncodings)
     .default('auto')
-    .describe('How the bytes are read. auto: JSON when it is JSON, else text.'),
+    .describe('How the bytes are packed. auto: gzip and zstd are known by their first bytes.'),
   device: z
     .string()
     .min(1)
     .optional()
     .describe(
-      'The device: a template such as {plant}-{line} or {payload.ids.name}. Default: {device}, captured from the topic.',
+      'The device: a template such as {plant}-{line} or {payload.ids.name}. Default: what the payload says, in SenML and line protocol; else {device}, captured from the topic.',
     ),
   measurement: z
     .string()
     .min(1)
     .optional()
     .describe(
-      'The measurement: a template. Default: {measurement}, if the topic captures it, else the last plain word of the pattern, else reading.',
+      'The measurement: a template. Default: what the payload says, in line protocol; else {measurement}, if the topic captures it, else the last plain word of the pattern, else reading.',
     ),
   time: z
     .strictObject({
@@ -92,7 +98,8 @@ export const ingestMappingOptions = shape.superRefine((mapping, context) => {
   template(['device'], mapping.device);
   template(['measurement'], mapping.measurement);
   for (const name in mapping.tags) template(['tags', name], mapping.tags[name]);
-  if (mapping.device === undefined && !pattern.captures.includes('device')) {
+  const named = pattern.captures.includes('device') || namesDevices(mapping.codec);
+  if (mapping.device === undefined && !named) {
     const message = 'nothing names the device: capture {device} in the topic, or give a template';
     context.addIssue({ code: 'custom', path: ['device'], message });
   }
@@ -104,7 +111,10 @@ export const ingestMappingOptions = shape.superRefine((mapping, context) => {
     if (!each.startsWith(propertyPrefix)) check(['identity', index], () => parsePath(each));
   });
 });
-export type IngestMapping = z.output<typeof ingestMappingOptions>;
+export type IngestMapping = z.output<typeof ingestMappingOptions> & {
+  /** Its device and measurement stand only where a payload names none. */
+  readonly isFallback?: boolean;
+};
 
 type Check = (path: (string | number)[], parse: () => unknown) => void;
 
@@ -130,10 +140,11 @@ function checkTemplate(text: string, captures: readonly string[]): void {
 /** What holds when no mapping is configured. Everything is ingested, and no two devices mix. */
 export const defaultIngestMappings: readonly IngestMapping[] = Object.freeze(
   [
+    { topic: 'spBv1.0/#', codec: 'sparkplug' },
     { topic: 'sensors/{device}/{measurement}' },
     { topic: 'zigbee2mqtt/{device}' },
     { topic: '{device}/{measurement}' },
     { topic: '{device}' },
     { topic: '#', device: '{parent}', measurement: '{last}' },
-  ].map((mapping) => ingestMappingOptions.parse(mapping)),
+  ].map((mapping) => ({ ...ingestMappingOptions.parse(mapping), isFallback: true })),
 );

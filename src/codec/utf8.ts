@@ -51,3 +51,11 @@ export function beginningOf(payload: Uint8Array, bytesMax: number): Uint8Array {
   if (payload.byteLength <= bytesMax) return payload;
   return payload.subarray(0, wholeCharacters(payload, bytesMax));
 }
+
+/**
+ * The same text in memory of its own: a part of a text keeps the whole of it alive, a message of
+ * 256 KiB for a word that is remembered. Short ones are copies anyway.
+ */
+export function ownTextOf(part: string): string {
+  return part.length < 13 ? part : Buffer.from(part).toString();
+}

@@ -161,13 +161,13 @@ export async function booksOnDisk(
   keys?: Keyring,
 ): Promise<LogBooks> {
   const cursors = await readCursors(disk, silentLogger, keys);
-  const { first, last } = await inspector.stat();
+  const { first, last, thinned } = await inspector.stat();
   const lanes = cursors
     .filter(({ name }) => name.includes('/'))
     .map(({ name, position, state }) => fromState(name, position, state));
   // Nobody has read what is behind the newest event: positions there stand for events that are gone.
   const reached = Math.max(last, ...lanes.map((books) => books.reached));
-  return { first, last: reached, lanes };
+  return { first, last: reached, thinned, lanes };
 }
 
 /** The books of the gateway that runs on that folder, if there is one. */

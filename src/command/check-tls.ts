@@ -1,6 +1,6 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
-import type { LoadedConfig } from '../config/load.ts';
+import type { GivenConfig } from '../config/load.ts';
 import { type Path, type Problem, pathText } from '../config/problem.ts';
 import { messageOf } from '../platform/errors.ts';
 import type { SecretSource, Secrets } from '../platform/secrets.ts';
@@ -10,18 +10,18 @@ const certificateNames = ['cert', 'ca', 'clientCa'];
 /**
  * Reads the certificates and keys of every `tls` in the configuration: a problem for each that
  * cannot be read, is not what it should be, or is out of date, and where key and certificate do not
- * belong together.
+ * belong together. The configuration need not be valid.
  */
 export async function checkTls(
-  loaded: LoadedConfig,
+  given: GivenConfig,
   secrets: Secrets,
   now = Date.now(),
 ): Promise<Problem[]> {
   const problems: Problem[] = [];
-  for (const { path, tls } of tlsIn(loaded.config)) {
+  for (const { path, tls } of tlsIn(given.config)) {
     const add = (key: string, message: string): void => {
       const at = [...path, key];
-      problems.push({ where: loaded.whereIs(at), path: pathText(at), message });
+      problems.push({ where: given.whereIs(at), path: pathText(at), message });
     };
     const read = async (key: string): Promise<string | undefined> => {
       const source = tls[key] as SecretSource | undefined;

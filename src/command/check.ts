@@ -1,15 +1,15 @@
 import { checkSecrets } from '../config/check-secrets.ts';
-import type { LoadedConfig } from '../config/load.ts';
-import { loadConfig } from '../config/load.ts';
+import { inspectConfig, type LoadedConfig } from '../config/load.ts';
 import { ConfigError, type Problem } from '../config/problem.ts';
 import { messageOf } from '../platform/errors.ts';
 import { folderProblem } from '../platform/lock.ts';
-import { silentLogger } from '../platform/logger.ts';
+import { logSettingProblems, silentLogger } from '../platform/logger.ts';
 import { systemRandom } from '../platform/random.ts';
 import { openSecrets } from '../platform/secrets.ts';
 import { createSystemClock } from '../platform/system-clock.ts';
 import type { Sink } from '../sink/sink.ts';
 import { checkTls } from './check-tls.ts';
+import { readCodecFiles } from './codec-files.ts';
 import { type Command, type Context, configOption, dataOption, exitStatus } from './command.ts';
 import { logKeyProblems } from './log-keys.ts';
 import { createSink, type Doors } from './parts.ts';
@@ -25,24 +25,30 @@ export const check: Command = {
   options: {
     config: configOption,
     data: dataOption,
-    connect: { description: 'Also connect to every sink, for 5 seconds at most.' },
+    connect: {
+      description: 'Also connect to every sink, for 5 seconds at most; makes folders of files.',
+    },
   },
   notes:
     'Secrets are looked up as this user would: the gateway may run as another. Credentials of\nsystemd exist only inside the service.',
   async run(context) {
     const { options, environment, cwd, print, say } = context;
-    const loaded = await loadConfig({
+    const { given, loaded, problems } = await inspectConfig({
       ...(options.config === undefined ? {} : { path: options.config }),
       ...(options.data === undefined ? {} : { dataDir: options.data }),
       environment,
       cwd,
     });
-    const secrets = openSecrets(loaded.folder, environment as NodeJS.ProcessEnv);
-    const problems: Problem[] = [
-      ...(await checkSecrets(loaded, secrets)),
-      ...(await logKeyProblems(loaded, secrets)),
-      ...(await checkTls(loaded, secrets)),
+    const secrets = openSecrets(given.folder, environment as NodeJS.ProcessEnv);
+    const all: Problem[] = [
+      ...problems,
+      ...logSettingProblems(environment).map(logSettingProblem),
+      ...(await checkSecrets(given, secrets)),
+      ...(await checkTls(given, secrets)),
+      ...(loaded === undefined ? [] : await logKeyProblems(loaded, secrets)),
+      ...(loaded === undefined ? [] : (await readCodecFiles(loaded, cwd)).problems),
     ];
+    if (loaded === undefined) throw new ConfigError(all);
     let isWell = true;
     const folder = await folderProblem(loaded.config.data.dir);
     if (folder !== undefined) {
@@ -54,11 +60,15 @@ export const check: Command = {
       const doors = { clock, random: systemRandom, logger: silentLogger, secrets, version };
       if (!(await connectAll(loaded, doors, context))) isWell = false;
     }
-    if (problems.length > 0) throw new ConfigError(problems);
+    if (all.length > 0) throw new ConfigError(all);
     if (isWell) await print(`${loaded.path ?? 'The default configuration'} is valid.\n`);
     return isWell ? exitStatus.done : exitStatus.failed;
   },
 };
+
+function logSettingProblem({ name, message }: { name: string; message: string }): Problem {
+  return { where: name, path: '', message };
+}
 
 /** Whether every sink could be reached; one line for each. */
 async function connectAll(loaded: LoadedConfig, doors: Doors, context: Context): Promise<boolean> {

@@ -1,7 +1,9 @@
 import type { Admin } from '../admin/server.ts';
 import { openAdmin } from '../admin/server.ts';
+import type { CodecFiles } from '../codec/codec.ts';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
+import { ConfigError } from '../config/problem.ts';
 import { type Gateway, startGateway } from '../gateway.ts';
 import type { Clock } from '../platform/clock.ts';
 import { GatewayError, messageOf } from '../platform/errors.ts';
@@ -14,6 +16,7 @@ import { openSecrets } from '../platform/secrets.ts';
 import { createSystemClock } from '../platform/system-clock.ts';
 import { createServiceManager, type ServiceManager } from '../platform/systemd.ts';
 import { type BrokerSource, createBrokerSource } from '../source/mqtt-broker.ts';
+import { readCodecFiles } from './codec-files.ts';
 import { type Command, type Context, configOption, dataOption, exitStatus } from './command.ts';
 import { createDisplay, type Display } from './display.ts';
 import { logKeysOf } from './log-keys.ts';
@@ -42,10 +45,14 @@ export const run: Command = {
       ...(context.options.config === undefined ? {} : { path: context.options.config }),
       ...(context.options.data === undefined ? {} : { dataDir: context.options.data }),
     });
-    const logger = createProcessLogger();
+    const { files: codecFiles, problems } = await readCodecFiles(loaded, context.cwd);
+    if (problems.length > 0) throw new ConfigError(problems);
+    // Among what people watch, the life of parts would only be noise.
+    const level = context.options.display === undefined ? 'info' : 'warn';
+    const logger = createProcessLogger(process.env, level);
     const lock = await lockFolder(loaded.config.data.dir);
     try {
-      return await runUntilTold(loaded.config, loaded.folder, logger, context);
+      return await runUntilTold({ ...loaded, codecFiles }, logger, context);
     } finally {
       await lock.release();
     }
@@ -61,14 +68,17 @@ interface Running {
   readonly logger: Logger;
 }
 
-async function runUntilTold(
-  config: Config,
-  folder: string,
-  logger: Logger,
-  context: Context,
-): Promise<number> {
+/** A configuration, and the files it refers to. */
+interface Given {
+  readonly config: Config;
+  readonly folder: string;
+  readonly codecFiles: CodecFiles;
+}
+
+async function runUntilTold(given: Given, logger: Logger, context: Context): Promise<number> {
+  const { config } = given;
   const manager = createServiceManager({ logger });
-  const running = await open(config, folder, logger, manager);
+  const running = await open(given, logger, manager);
   const { gateway, admin } = running;
   const told = new Promise<undefined>((resolve) => {
     context.signal.addEventListener('abort', () => resolve(undefined), { once: true });
@@ -105,19 +115,19 @@ async function runUntilTold(
 }
 
 /** Everything that runs, made from the configuration. */
-async function open(
-  config: Config,
-  folder: string,
-  logger: Logger,
-  manager: ServiceManager,
-): Promise<Running> {
+async function open(given: Given, logger: Logger, manager: ServiceManager): Promise<Running> {
+  const { config, folder, codecFiles } = given;
   const metrics = createMetrics();
   const clock = createSystemClock();
   const secrets = openSecrets(folder);
   const keys = await logKeysOf(config.log, secrets);
   const doors = { clock, random: systemRandom, logger, metrics, secrets, version };
-  const broker = createBrokerSource(config.broker, { ...doors, gateway: config.gateway.id });
   const since = new Date(clock.now()).toISOString();
+  const status = { gateway: config.gateway.id, version, since };
+  const broker = createBrokerSource(config.broker, {
+    ...{ ...doors, status },
+    gateway: config.gateway.id,
+  });
   let ready = false;
   let gateway: Gateway | undefined;
   const admin = await openAdmin({
@@ -126,7 +136,7 @@ async function open(
     logger,
     health: () => (gateway === undefined ? 'The gateway is starting.' : gateway.log.blocked),
     ready: () => ready,
-    status: () => ({ gateway: config.gateway.id, version, since, lag: gateway?.lag() ?? {} }),
+    status: () => ({ ...status, lag: gateway?.lag() ?? {} }),
     audit: () => gateway && { folder: config.data.dir, ...gateway.books() },
     observe: async () => await gateway?.observe(),
     operations: () => gateway,
@@ -141,10 +151,12 @@ async function open(
         maxBytes: config.log.maxBytes,
         maxAgeMs: config.log.maxAge,
         whenFull: config.log.whenFull,
+        keepEvery: config.log.keepEvery,
         commitDelayMs: config.log.commitDelayMs,
         reserveBytes,
       },
       mappings: config.ingest,
+      codecFiles,
       sources: [broker],
       rules: createRules(config),
       sinks: createSinkUses(config, doors),
@@ -153,7 +165,7 @@ async function open(
           logger.warn({ topic, error: messageOf(error) }, 'Could not publish on the own broker.');
         });
       },
-      status: { gateway: config.gateway.id, version, since },
+      status,
       heartbeatMs,
       waitForClockMs: config.gateway.waitForClock,
       onBeat: () => void manager.notify('WATCHDOG=1'),

@@ -1,19 +1,19 @@
 import { messageOf } from '../platform/errors.ts';
 import type { SecretSource, Secrets } from '../platform/secrets.ts';
 import { alternativesAt, isSecret } from './json-schema.ts';
-import type { LoadedConfig } from './load.ts';
+import type { GivenConfig } from './load.ts';
 import { type Path, type Problem, pathText } from './problem.ts';
 
 /**
  * Reads every secret the configuration refers to, and forgets it: a problem for each that is not
- * there or empty.
+ * there or empty. The configuration need not be valid.
  */
-export async function checkSecrets(loaded: LoadedConfig, secrets: Secrets): Promise<Problem[]> {
+export async function checkSecrets(given: GivenConfig, secrets: Secrets): Promise<Problem[]> {
   const problems: Problem[] = [];
-  for (const { path, source } of secretsIn(loaded.config)) {
+  for (const { path, source } of secretsIn(given.config)) {
     const message = await problemOf(source, secrets);
     if (message !== undefined) {
-      problems.push({ where: loaded.whereIs(path), path: pathText(path), message });
+      problems.push({ where: given.whereIs(path), path: pathText(path), message });
     }
   }
   return problems;
@@ -29,13 +29,19 @@ async function problemOf(source: SecretSource, secrets: Secrets): Promise<string
   }
 }
 
+function isReference(value: object): value is SecretSource & object {
+  const [[place, name] = [], ...others] = Object.entries(value);
+  const isPlace = place === 'file' || place === 'env' || place === 'credential';
+  return isPlace && typeof name === 'string' && name !== '' && others.length === 0;
+}
+
 /** References only: a text that stands in the configuration itself is there. */
 function secretsIn(config: unknown): { path: Path; source: SecretSource }[] {
   const found: { path: Path; source: SecretSource }[] = [];
   const visit = (value: unknown, path: Path): void => {
     if (typeof value !== 'object' || value === null) return;
     if (isSecret(alternativesAt(path, config))) {
-      found.push({ path, source: value as SecretSource });
+      if (isReference(value)) found.push({ path, source: value });
       return;
     }
     const steps = Array.isArray(value) ? [...value.keys()] : Object.keys(value);

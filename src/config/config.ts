@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { brokerOptions } from '../broker/options.ts';
 import { defaultIngestMappings, ingestMappingOptions } from '../codec/mapping-options.ts';
-import { duration, size } from '../kind/kind.ts';
+import { duration, secret, size } from '../kind/kind.ts';
 import { selectSchema } from '../kind/select.ts';
 import { ruleKinds } from '../rule/index.ts';
 import { sinkKinds } from '../sink/index.ts';
@@ -32,6 +32,19 @@ const data = z.strictObject({
     .describe('The folder of everything that must last. Default: $STATE_DIRECTORY, else ./data.'),
 });
 
+const encryption = z.strictObject({
+  key: secret
+    .optional()
+    .describe(
+      'The key of what is written from now on: 32 bytes in hexadecimal or base64, as openssl rand -hex 32 makes them. Without it new data is written in plain.',
+    ),
+  previous: z
+    .array(secret)
+    .max(16)
+    .default([])
+    .describe('Keys that were used before; what was written with them is still read.'),
+});
+
 const log = z.strictObject({
   maxBytes: size
     .refine((bytes) => bytes >= 16 * 2 ** 20, 'must be at least 16MiB')
@@ -39,10 +52,18 @@ const log = z.strictObject({
     .describe('What the event log may take on the disk.'),
   maxAge: duration.prefault('30d').describe('How long delivered events are kept for replay.'),
   whenFull: z
-    .enum(['dropOldest', 'refuseNew'])
+    .enum(['dropOldest', 'thinOut', 'refuseNew'])
     .default('dropOldest')
     .describe(
-      'At maxBytes, with events that no sink has taken yet: dropOldest gives up the oldest and says so in a gap event; refuseNew acknowledges nothing more, so that devices keep their data.',
+      'At maxBytes, with events that some sink has not taken yet: dropOldest gives up the oldest readings; thinOut makes old readings fewer, twice, before it gives them up; both keep alerts as long as they can and say in gap events what is missing. refuseNew acknowledges nothing more, so that devices keep their data.',
+    ),
+  keepEvery: z
+    .int()
+    .min(2)
+    .max(1_000)
+    .default(10)
+    .describe(
+      'Under thinOut: every so many-th reading of a device stays, and those with the lowest and the highest value of each field.',
     ),
   commitDelayMs: z
     .int()
@@ -52,6 +73,9 @@ const log = z.strictObject({
     .describe(
       'How long a write may wait for others, in milliseconds. Spares an SD card; devices wait longer for their acknowledgement.',
     ),
+  encryption: encryption
+    .optional()
+    .describe('Encrypts the event log and the cursors on the disk, with AES-256-GCM.'),
 });
 
 interface BatchLimits {
@@ -176,7 +200,7 @@ export const configSchema = z.strictObject({
     .array(ingestMappingOptions)
     .optional()
     .describe(
-      'How a message becomes readings; the first match wins. Default: sensors/{device}/{measurement}, zigbee2mqtt/{device}, {device}/{measurement}, {device}, and any deeper topic.',
+      'How a message becomes readings; the first match wins. Default: spBv1.0/# (Sparkplug B), sensors/{device}/{measurement}, zigbee2mqtt/{device}, {device}/{measurement}, {device}, and any deeper topic.',
     ),
   sources: z
     .record(

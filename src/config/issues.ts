@@ -78,8 +78,8 @@ function unknownInAll(errors: readonly (readonly Issue[])[]): string[] {
 
 function ofKind(path: Path, root: unknown): Finding {
   const parent = path.slice(0, -1);
-  const kinds = alternativesAt(parent, undefined).map((each) =>
-    String(each.properties?.kind?.const),
+  const kinds = alternativesAt(parent, undefined).flatMap(
+    (each) => (each.properties?.kind?.const as string | undefined) ?? [],
   );
   const value = valueAt(root, path);
   const list = kinds.join(', ');

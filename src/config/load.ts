@@ -2,11 +2,12 @@ import { hostname } from 'node:os';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { GatewayError, messageOf } from '../platform/errors.ts';
 import { readTextFile } from '../platform/text-file.ts';
-import { type Config, completeConfig, configSchema } from './config.ts';
+import { archiveProblems } from './archives.ts';
+import { type Config, completeConfig } from './config.ts';
 import { applyEnvironment, type Overridden } from './environment.ts';
-import { findingsOf, noWords } from './issues.ts';
 import { alternativesAt, keysOf } from './json-schema.ts';
 import { ConfigError, type Path, type Problem, pathText } from './problem.ts';
+import { validate } from './validate.ts';
 import { readYaml, type YamlSource } from './yaml-source.ts';
 
 export interface LoadOptions {
@@ -30,18 +31,58 @@ export interface LoadedConfig {
 
 const fileName = 'tidegate.yaml';
 
+/** What is configured, whether it can be used or not. */
+export interface GivenConfig extends Pick<LoadedConfig, 'folder' | 'path' | 'whereIs'> {
+  /** With the values of the environment; as it was written, and possibly not valid. */
+  readonly config: unknown;
+}
+
+export interface InspectedConfig {
+  readonly given: GivenConfig;
+  readonly problems: readonly Problem[];
+  /** When there is no problem. */
+  readonly loaded?: LoadedConfig;
+}
+
 /**
  * Reads, overrides from the environment, checks, fills in and freezes. Secrets stay references.
  * Throws a `ConfigError` with every problem that was found, or `GW_CONFIG_MISSING`.
  */
 export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
+  const { loaded, problems } = await inspectConfig(options);
+  if (loaded === undefined) throw new ConfigError(problems);
+  return loaded;
+}
+
+/** Does what `loadConfig` does, but tells the problems. Throws only what the file itself causes. */
+export async function inspectConfig(options: LoadOptions): Promise<InspectedConfig> {
   const { environment, cwd } = options;
   const file = await readConfigFile(options);
   const source = file === undefined ? undefined : readYaml(file.text, shownPath(file.path, cwd));
   const given = source === undefined ? {} : withoutEmpty(source.value, source.value);
   const overridden = applyEnvironment(given, environment);
   const problems = [...(source?.problems ?? []), ...overridden.problems];
-  const whereIs = (path: Path, part: 'key' | 'value'): string => {
+  const whereIs = placesOf(source, overridden);
+  const folder = file === undefined ? cwd : dirname(file.path);
+  const known = {
+    folder,
+    ...(file === undefined ? {} : { path: file.path }),
+    whereIs: (path: Path) => (isGiven(path, source, overridden) ? whereIs(path, 'value') : ''),
+  };
+  const inspected = { given: { ...known, config: overridden.value }, problems };
+  // What a file does not say because it ends in an error is not missing.
+  const checked = source?.sound === false ? undefined : check(overridden, whereIs, problems);
+  if (checked === undefined) return inspected;
+  const machine = { hostName: hostname(), dataDir: dataDirOf(checked.data.dir, folder, options) };
+  const config = completeConfig(checked, machine);
+  problems.push(...(await archiveProblems(config.sinks, config.data.dir, known.whereIs)));
+  return problems.length > 0 ? inspected : { ...inspected, loaded: { ...known, config } };
+}
+
+type WhereIs = (path: Path, part: 'key' | 'value') => string;
+
+function placesOf(source: YamlSource | undefined, overridden: Overridden): WhereIs {
+  return (path, part) => {
     const variable = overridden.variableOf(path);
     if (variable !== undefined) return variable;
     const around = path.slice(0, -1);
@@ -49,17 +90,6 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
     // What a section lacks that only the environment speaks of.
     if (!inFile) return overridden.variableIn(around) ?? source?.whereIs(path, part) ?? '';
     return source.whereIs(path, part);
-  };
-  const folder = file === undefined ? cwd : dirname(file.path);
-  // What a file does not say because it ends in an error is not missing.
-  const checked = source?.sound === false ? undefined : check(overridden, whereIs, problems);
-  if (checked === undefined || problems.length > 0) throw new ConfigError(inOrder(problems));
-  const machine = { hostName: hostname(), dataDir: dataDirOf(checked.data.dir, folder, options) };
-  return {
-    config: completeConfig(checked, machine),
-    folder,
-    ...(file === undefined ? {} : { path: file.path }),
-    whereIs: (path) => (isGiven(path, source, overridden) ? whereIs(path, 'value') : ''),
   };
 }
 
@@ -77,15 +107,10 @@ async function readConfigFile(options: LoadOptions) {
   return undefined;
 }
 
-function check(
-  overridden: Overridden,
-  whereIs: (path: Path, part: 'key' | 'value') => string,
-  problems: Problem[],
-) {
-  const result = configSchema.safeParse(overridden.value, { error: () => noWords });
-  if (result.success) return result.data;
-  for (const finding of findingsOf(result.error.issues, overridden.value)) {
-    const { path, message, atKey } = finding;
+function check(overridden: Overridden, whereIs: WhereIs, problems: Problem[]) {
+  const validated = validate(overridden.value);
+  if ('data' in validated) return validated.data;
+  for (const { path, message, atKey } of validated.findings) {
     const where = whereIs(path, atKey ? 'key' : 'value');
     problems.push({ where, path: pathText(path), message });
   }
@@ -129,14 +154,4 @@ function isGiven(path: Path, source: YamlSource | undefined, overridden: Overrid
 function shownPath(path: string, cwd: string): string {
   const short = relative(cwd, path);
   return short.startsWith('..') || isAbsolute(short) ? path : short || join('.', fileName);
-}
-
-/** By line and column; what comes from the environment last, by name. */
-function inOrder(problems: readonly Problem[]): Problem[] {
-  const key = ({ where }: Problem): string => {
-    const place = /:(\d+):(\d+)$/.exec(where);
-    if (place === null) return where.startsWith('TIDEGATE_') ? `2 ${where}` : '0';
-    return `1 ${place[1]!.padStart(9, '0')} ${place[2]!.padStart(9, '0')}`;
-  };
-  return problems.toSorted((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0));
 }

@@ -13,14 +13,25 @@ export interface Problem {
   readonly message: string;
 }
 
-/** The configuration cannot be used; the message has a line for every problem. */
+/** The configuration cannot be used; the message has a line for every problem, in their order. */
 export class ConfigError extends GatewayError {
   readonly problems: readonly Problem[];
-  constructor(problems: readonly Problem[]) {
+  constructor(found: readonly Problem[]) {
+    const problems = inOrder(found);
     const count = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
     super('GW_CONFIG_INVALID', [`${count}.`, ...problems.map(lineOf)].join('\n'));
     this.problems = problems;
   }
+}
+
+/** By line and column; what comes from the environment last, by name. */
+function inOrder(problems: readonly Problem[]): Problem[] {
+  const key = ({ where }: Problem): string => {
+    const place = /:(\d+):(\d+)$/.exec(where);
+    if (place === null) return where.startsWith('TIDEGATE_') ? `2 ${where}` : '0';
+    return `1 ${place[1]!.padStart(9, '0')} ${place[2]!.padStart(9, '0')}`;
+  };
+  return problems.toSorted((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0));
 }
 
 /** `tidegate.yaml:3:5: broker.listeners[0].port: must be a number, not "x".` */

@@ -24,6 +24,20 @@ export function referenceOf(schema: JsonSchema): string {
   return `${sections.map((lines) => lines.join('\n').trimEnd()).join('\n\n')}\n`;
 }
 
+/** The options of every kind of codec: a table of Markdown by its name; none for one without. */
+export function codecReferencesOf(schema: JsonSchema): ReadonlyMap<string, string> {
+  const codec = schema.properties?.ingest?.items?.properties?.codec;
+  const kinds = codec === undefined ? [] : alternativesOf(codec);
+  const tables = kinds.flatMap(({ required = [], properties = {} }) => {
+    const { kind, ...own } = properties;
+    const lines = tableOf(rowsIn({ required, properties: own }, ''));
+    return kind === undefined || lines.length === 0
+      ? []
+      : [[String(kind.const), `${lines.join('\n')}\n`] as const];
+  });
+  return new Map(tables);
+}
+
 /** What a section of named parts may hold: one alternative for each kind. */
 function kindsIn(section: JsonSchema): readonly JsonSchema[] {
   const { additionalProperties: part } = section;

@@ -14,6 +14,8 @@ export interface LogBooks {
   /** The oldest position that is kept. */
   readonly first: number;
   readonly last: number;
+  /** Where readings were left out to make room: what is missing there is accounted for. */
+  readonly thinned?: readonly Range[];
   readonly lanes: readonly Books[];
 }
 
@@ -50,7 +52,7 @@ export interface Audit {
 
 /** Counts what waits, which takes reading it, and balances it against the books. */
 export function createAudit(
-  { first, last, lanes }: LogBooks,
+  { first, last, thinned = [], lanes }: LogBooks,
   acceptsOf: (reader: string) => ((entry: Entry) => boolean) | undefined,
 ): Audit {
   const counts = lanes.map((books) => ({
@@ -59,8 +61,15 @@ export function createAudit(
     accepts: acceptsOf(books.reader) ?? (() => true),
     wanted: 0,
     unwanted: 0,
+    thinned: 0,
   }));
   const seen: Range[] = [];
+  /** There may be as many holes as entries: where readings were left out they are only counted. */
+  const bridges = (from: number, to: number): boolean => {
+    if (!thinned.some((range) => from >= range.from && to <= range.to)) return false;
+    for (const count of counts) count.thinned += sizeOf(common([{ from, to }], count.waiting));
+    return true;
+  };
 
   return {
     unread: merged(counts.flatMap(({ waiting }) => waiting)),
@@ -68,8 +77,10 @@ export function createAudit(
       for (const entry of entries) {
         const { position } = entry;
         const newest = seen.at(-1);
-        if (newest !== undefined && newest.to + 1 === position) newest.to = position;
-        else if (newest === undefined || newest.to < position) {
+        const follows = newest !== undefined && newest.to < position;
+        if (follows && (newest.to + 1 === position || bridges(newest.to + 1, position - 1))) {
+          newest.to = position;
+        } else if (newest === undefined || newest.to < position) {
           seen.push({ from: position, to: position });
         } else continue;
         for (const count of counts) {
@@ -80,19 +91,20 @@ export function createAudit(
       }
     },
     lanes: () =>
-      counts.map(({ books, waiting, wanted, unwanted }) => {
+      counts.map((count) => {
+        const { books, waiting, wanted, unwanted } = count;
         const { account, backlog, reached, reader } = books;
         const absent = without(waiting, seen);
         // The lane has not come to it, but it will be told as dropped when it does.
-        const gone = common(absent, [{ from: 0, to: first - 1 }]);
-        const missing = common(absent, [{ from: first, to: last }]);
+        const gone = common(absent, [{ from: 0, to: first - 1 }, ...thinned]);
+        const missing = common(without(absent, thinned), [{ from: first, to: last }]);
         const { delivered, rejected, expired } = account;
         const passed = reached - account.start - sizeOf(backlog);
         return {
           reader,
           received: passed - account.unwanted + sizeOf(waiting) - unwanted,
           ...{ delivered, rejected, expired, waiting: wanted },
-          dropped: account.dropped + sizeOf(gone),
+          dropped: account.dropped + sizeOf(gone) + count.thinned,
           difference: imbalanceOf(books) + sizeOf(missing),
           backlog: sizeOf(backlog),
           drops: merged([...account.drops, ...gone]),

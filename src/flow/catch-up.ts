@@ -99,9 +99,12 @@ export function createPace(rate: number | undefined, clock: Clock) {
 
 /** How long live delivery counts as going on after the last of it. */
 const liveForMs = 1_000;
-const restMaxMs = 5;
+/** A rest is so many times as long as the batch was, … */
+const restShare = 2;
+/** … but never longer: a batch that takes long mostly waits for the far side. */
+const restMaxMs = 10;
 
-/** Leaves half of the processor to live delivery while there is any. */
+/** Leaves two thirds of the processor to live delivery while there is any. */
 export interface GiveWay {
   /** Something live was delivered. */
   live(): void;
@@ -117,7 +120,7 @@ export function createGiveWay(clock: Clock): GiveWay {
     },
     async rest(tookMs, signal) {
       const isLive = clock.monotonic() - liveAt < liveForMs;
-      await clock.sleep(isLive ? Math.min(tookMs, restMaxMs) : 0, signal);
+      await clock.sleep(isLive ? Math.min(restShare * tookMs, restMaxMs) : 0, signal);
     },
   };
 }

@@ -21,7 +21,7 @@ import {
   isFarBehind,
 } from './catch-up.ts';
 import { ageMsOf } from './clock.ts';
-import { type Batch, openGathering } from './follow.ts';
+import { type Batch, openGathering, type Told } from './follow.ts';
 import { recordGap } from './gap.ts';
 import type { LanePart, LanePlace } from './lane.ts';
 import { type Retry, supervise } from './supervise.ts';
@@ -58,6 +58,7 @@ interface Run {
   readonly signal: AbortSignal;
   readonly part: LanePart;
   readonly isHistorical: boolean;
+  readonly told: Told;
   readonly batchSize: Pick<BatchSize, 'events'>;
   readonly connection: () => Promise<Connection>;
   /** Lets whoever goes first go first, then delivers. */
@@ -173,6 +174,7 @@ function createAttempts(lane: Lane, parts: DeliverParts, signal: AbortSignal) {
       first?: Connection,
     ): Promise<void> {
       let opened = first;
+      const told: Told = { to: 0 };
       await supervise(
         async (healthy) => {
           const connection = createLazyConnection(sink, signal, opened);
@@ -183,7 +185,7 @@ function createAttempts(lane: Lane, parts: DeliverParts, signal: AbortSignal) {
           };
           try {
             await deliverUntilItFails({
-              ...{ ...run, lane, parts, signal, onTaken },
+              ...{ ...run, told, lane, parts, signal, onTaken },
               connection: connection.get,
               attempt: () => attempt,
             });
@@ -214,6 +216,7 @@ async function deliverUntilItFails(run: Run): Promise<void> {
     openGathering(log, part.position, part.end, {
       ...{ signal, clock, accepts: lane.accepts, batchSize: run.batchSize },
       ...{ batchBytes: lane.batch.bytes, bytesOf: aboutBytesOf, delayMs: lane.batch.delayMs },
+      told: run.told,
     });
   let gathering = open();
   let mayBeFarBehind = !run.isHistorical;
@@ -247,7 +250,7 @@ async function isLeftToBacklog(oldest: Entry, run: Run): Promise<boolean> {
 /** Delivers a batch, or names the hole in its place, and moves on. */
 async function settle(batch: Batch, run: Run): Promise<void> {
   const { lane, parts, part } = run;
-  const { position, unwanted, hole } = batch;
+  const { position, unwanted, hole, missing } = batch;
   if (hole !== undefined) {
     await recordGap(hole, { ...parts, reader: lane.place.name });
     const { from, to } = hole;
@@ -260,7 +263,10 @@ async function settle(batch: Batch, run: Run): Promise<void> {
     length === 0 ? {} : await run.inTurn(length, async () => await handOver(fresh, run));
   if (expired > 0)
     parts.metrics.dropped.inc({ reader: lane.place.name, reason: 'expired' }, expired);
-  part.commit(position, { ...tally, expired, unwanted });
+  if (missing > 0) {
+    parts.metrics.dropped.inc({ reader: lane.place.name, reason: 'thinned' }, missing);
+  }
+  part.commit(position, { ...tally, expired, unwanted, dropped: missing });
 }
 
 async function handOver(entries: readonly Entry[], run: Run): Promise<Tally> {

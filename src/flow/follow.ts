@@ -1,5 +1,5 @@
 import type { Cursor, Json } from '../log/cursor.ts';
-import type { Entry, EventLog, Position } from '../log/log.ts';
+import type { Absence, Entry, EventLog, Position } from '../log/log.ts';
 import type { Clock } from '../platform/clock.ts';
 
 /** What a reader has never seen because it is no longer there: both ends inclusive. */
@@ -8,6 +8,14 @@ export interface Hole {
   readonly to: number;
   /** The entry behind the hole. */
   readonly before: Entry;
+  readonly reason: Absence['reason'];
+  /** More that is missing up to here, for the same reason, is told with this hole. */
+  readonly toldTo: number;
+}
+
+/** Up to which position holes have been told, from one gathering to the next. */
+export interface Told {
+  to: number;
 }
 
 export interface GatherOptions {
@@ -22,6 +30,7 @@ export interface GatherOptions {
   readonly bytesOf?: (entry: Entry) => number;
   /** How long a batch that is not full waits for more. */
   readonly delayMs?: number;
+  readonly told?: Told;
 }
 
 export interface FollowOptions extends Omit<GatherOptions, 'batchSize'> {
@@ -69,11 +78,13 @@ export async function follow(
   }
 }
 
-/** A piece of the log without a hole in it; or a hole, and nothing else. */
+/** A piece of the log without a hole in it that has not been told; or a hole, and nothing else. */
 export interface Batch {
   readonly entries: readonly Entry[];
   /** How many others were passed over. */
   readonly unwanted: number;
+  /** How many positions in it have no entry, of which a hole has told before. */
+  readonly missing: number;
   /** The last position of it. */
   readonly position: Position;
   readonly hole?: Hole;
@@ -100,25 +111,30 @@ export function openGathering(
   const bytesMax = options.batchBytes ?? Number.POSITIVE_INFINITY;
   const reader = log.reader(after);
   let position: number = after;
+  const told = options.told ?? { to: 0 };
   /** Has been read, and stands behind a hole. */
   let behindHole: readonly Entry[] = [];
 
-  /** The next entries without a hole in between, or none where there is one. */
+  /** The next entries without an untold hole in between, or none where there is one. */
   const read = async (limit: number): Promise<readonly Entry[]> => {
     const entries =
       behindHole.length > 0
         ? behindHole
         : await reader.next(Math.min(limit, end - position), signal);
     behindHole = [];
-    const whole = wholeFrom(entries, position, end);
+    const whole = wholeFrom(entries, position, end, told.to);
     if (whole !== entries.length) behindHole = entries.slice(whole);
     return whole === entries.length ? entries : entries.slice(0, whole);
   };
   const holeBefore = (entry: Entry): Batch => {
     const from = position + 1;
     position = Math.min(entry.position - 1, end);
-    const hole = { from, to: position, before: entry };
-    return { entries: [], unwanted: 0, position: position as Position, hole };
+    const to = position;
+    const batch = { entries: [], unwanted: 0, missing: 0, position: to as Position };
+    if (to <= told.to) return { ...batch, missing: to - from + 1 };
+    const { reason, until } = log.absence(from);
+    told.to = Math.max(to, until);
+    return { ...batch, hole: { from, to, before: entry, reason, toldTo: told.to } };
   };
   const caughtUp = (): boolean => behindHole.length === 0 && reader.caughtUp;
 
@@ -127,11 +143,13 @@ export function openGathering(
     const wanted: Entry[] = [];
     const begun = position;
     let unwanted = 0;
+    let missing = 0;
     let bytes = 0;
     let deadline: number | undefined;
     const batch = (): Batch => ({
       entries: wanted,
       unwanted,
+      missing,
       position: position as Position,
     });
     while (position < end) {
@@ -145,7 +163,9 @@ export function openGathering(
         wanted.push(entry);
         if (bytesOf !== undefined) bytes += bytesOf(entry);
       }
-      position = entries.at(-1)!.position;
+      const to = entries.at(-1)!.position;
+      missing += to - position - entries.length;
+      position = to;
       if (wanted.length >= eventsMax || bytes >= bytesMax) break;
       // Who wants little of much must get on nevertheless.
       if (position - begun >= passedMax) break;
@@ -163,12 +183,23 @@ export function openGathering(
   return { next, close: () => reader.close() };
 }
 
-/** How many of the entries follow upon `position` without a hole, and are not behind `end`. */
-function wholeFrom(entries: readonly Entry[], position: number, end: number): number {
+/** How many of the entries follow upon `position` without an untold hole, and are not behind `end`. */
+function wholeFrom(
+  entries: readonly Entry[],
+  position: number,
+  end: number,
+  toldTo: number,
+): number {
   const { length } = entries;
   const last = entries.at(-1)!.position;
   if (last === position + length && last <= end) return length;
   let count = 0;
-  while (count < length && entries[count]!.position === position + 1 + count) count++;
-  return Math.min(count, end - position);
+  let before = position;
+  while (count < length) {
+    const at = entries[count]!.position;
+    if (at > end || (at !== before + 1 && at - 1 > toldTo)) break;
+    before = at;
+    count++;
+  }
+  return count;
 }

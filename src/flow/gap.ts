@@ -16,13 +16,9 @@ export async function recordGap(
     readonly metrics: Metrics;
   },
 ): Promise<void> {
-  const { from, to, before } = hole;
-  const reason = 'no longer in the log: removed to keep within log.maxBytes, or damaged on disk';
-  parts.metrics.dropped.inc({ reader: parts.reader, reason: 'gap' }, to - from + 1);
-  parts.logger.error(
-    { reader: parts.reader, from, to, events: to - from + 1 },
-    'Events were lost to a reader.',
-  );
+  const { from, toldTo: to, before, reason } = hole;
+  parts.metrics.dropped.inc({ reader: parts.reader, reason }, hole.to - from + 1);
+  parts.logger.error({ reader: parts.reader, from, to, reason }, 'Events were lost to a reader.');
   await parts.log.append([
     {
       type: 'gap',

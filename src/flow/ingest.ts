@@ -36,7 +36,7 @@ const payloadBytesMax = 256 * 1_024;
 /** Of a message that cannot be read, this much is kept. */
 const keptBytesMax = 64 * 1_024;
 /** Topics that nobody wants are named in the gateway's own log up to this many. */
-const namedTopicsMax = 1_000;
+const namedTopicsMax = 100;
 const keptTopicLength = 1_024;
 
 /**

@@ -181,8 +181,7 @@ function createRoute(
       (mapping.measurementStands ? undefined : found.measurement) || measurementOf(document);
     checkLength('A device', subject);
     checkLength('A measurement', name);
-    const claimed =
-      mapping.time === undefined ? timeOf(found, message) : timeIn(document, mapping.time);
+    const claimed = mapping.time === undefined ? found.time : timeIn(document, mapping.time);
     const time = claimed === undefined ? message.receivedAt : believable(claimed, message, parts);
     const all = mapping.foundFields(found);
     const isKept = claimed !== undefined && time !== claimed && !Number.isNaN(claimed);
@@ -238,11 +237,6 @@ function checkCount(count: number): void {
   if (count > readingsMax) {
     throw new DecodeError(`More than ${readingsMax} readings in one message.`);
   }
-}
-
-function timeOf(found: FoundReading, message: Message): number | undefined {
-  if (found.time !== undefined) return found.time;
-  return found.afterArrivalMs === undefined ? undefined : message.receivedAt + found.afterArrivalMs;
 }
 
 /** An array of objects is several readings; any other array is one with several values. */

@@ -1,18 +1,18 @@
-import { crc32 } from 'node:zlib';
 import type { Draft } from '../event/event.ts';
 import type { Clock } from '../platform/clock.ts';
 import { entryOf, Ids, type Stamp } from './entry.ts';
 import { EventEncoder } from './event-encoder.ts';
 import {
   bootBytesOf,
-  clockQualities,
+  flagEncrypted,
   groupBytesMax,
   groupBytesWanted,
   groupCountMax,
-  groupHeaderBytes,
-  groupLogIdAt,
+  rewriteBytes,
 } from './format.ts';
+import { bodyAtOf, finishGroup, tagBytesOf, writeGroupStart } from './group.ts';
 import type { Entry, Position } from './log.ts';
+import type { Sealing } from './seal.ts';
 
 /** The wall clock may stray this far from the monotonic one before a new group says where it is. */
 const strayMaxMs = 20;
@@ -29,15 +29,22 @@ export interface BatchGroup {
   readonly startedAt: number | undefined;
 }
 
+/** Events to be recorded together, and who waits for that. */
+export interface Append {
+  readonly drafts: readonly Draft[];
+  readonly resolve: (position: Position) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
 /** What one commit takes: whole groups, their entries, and who waits for them. */
 export interface Batch {
   readonly bytes: Buffer;
   readonly groups: readonly BatchGroup[];
   readonly entries: readonly Entry[];
-  /** What each append resolves with, ascending, … */
+  /** In order, … */
+  readonly appends: readonly Append[];
+  /** … and what each resolves with. */
   readonly ends: readonly Position[];
-  /** … and how. */
-  readonly resolvers: readonly ((position: Position) => void)[];
 }
 
 /** An append that is too large for a group. */
@@ -53,10 +60,12 @@ export class BatchWriter {
   private readonly clock: Clock;
   private readonly bootBytes: Uint8Array;
   private readonly ids: Ids;
+  private readonly sealing: Sealing | undefined;
+  private readonly flags: number;
   private groups: BatchGroup[] = [];
   private entries: Entry[] = [];
   private ends: Position[] = [];
-  private resolvers: ((position: Position) => void)[] = [];
+  private appends: Append[] = [];
   /** Where the open group begins; -1 when none is. */
   private groupAt = -1;
   private groupFirst = 0;
@@ -65,8 +74,10 @@ export class BatchWriter {
   private base: Stamp;
   private next: number;
 
-  /** `next` is the position of the first event to come. */
-  constructor(logId: number, clock: Clock, next: number) {
+  /** `next` is the position of the first event to come. Groups are in plain without `sealing`. */
+  constructor(logId: number, clock: Clock, next: number, sealing?: Sealing) {
+    this.sealing = sealing;
+    this.flags = sealing === undefined ? 0 : flagEncrypted;
     this.logId = logId;
     this.clock = clock;
     this.bootBytes = bootBytesOf(clock.boot);
@@ -88,7 +99,8 @@ export class BatchWriter {
    * Adds the events of one append to one group. Throws `AppendTooLarge`, or what the encoder throws
    * for data no event may carry; then nothing of the append is kept.
    */
-  add(drafts: readonly Draft[], resolve: (position: Position) => void): void {
+  add(append: Append): void {
+    const { drafts } = append;
     const advanceMs = this.groupFor(drafts.length);
     if (!this.tryAdd(drafts, advanceMs)) {
       // It does not fit behind what is in the group already; it may fit into one of its own.
@@ -98,27 +110,34 @@ export class BatchWriter {
       }
     }
     this.ends.push((this.next - 1) as Position);
-    this.resolvers.push(resolve);
+    this.appends.push(append);
   }
 
   /** Hands over everything gathered, and begins anew. The bytes are valid until `recycle`. */
   take(): Batch {
     this.closeGroup();
-    const { groups, entries, ends, resolvers, encoder } = this;
+    const { groups, entries, ends, appends, encoder } = this;
     const batch: Batch = {
       bytes: encoder.bytes.subarray(0, encoder.at),
       groups,
       entries,
+      appends,
       ends,
-      resolvers,
     };
     this.groups = [];
     this.entries = [];
     this.ends = [];
-    this.resolvers = [];
+    this.appends = [];
     encoder.use(this.spare ?? Buffer.allocUnsafeSlow(bufferBytes));
     this.spare = undefined;
     return batch;
+  }
+
+  /** Forgets everything gathered: positions go on from `next`. Returns who waited for it. */
+  giveBack(next: number): readonly Append[] {
+    const { appends } = this.take();
+    this.next = next;
+    return appends;
   }
 
   /** Takes back the buffer of a batch that has been written. */
@@ -166,7 +185,8 @@ export class BatchWriter {
     }
     try {
       this.encode(drafts, advanceMs);
-      if (encoder.at - this.groupAt <= groupBytesMax) return true;
+      const bytes = encoder.at + tagBytesOf(this.flags) - this.groupAt;
+      if (bytes <= groupBytesMax - rewriteBytes) return true;
     } catch (error) {
       this.takeBack(at, first, known, before);
       throw error;
@@ -204,16 +224,10 @@ export class BatchWriter {
     const { encoder } = this;
     const { at } = encoder;
     const clock = this.clock.quality();
-    encoder.reserve(groupHeaderBytes);
-    const { bytes } = encoder;
-    bytes.writeUIntLE(this.next, at + 8, 6);
-    bytes.writeUInt32LE(this.logId, at + groupLogIdAt);
-    bytes.writeUInt16LE(0, at + 20);
-    bytes[at + 22] = clockQualities.indexOf(clock);
-    bytes[at + 23] = 0;
-    bytes.writeDoubleLE(recordedTime, at + 24);
-    bytes.writeDoubleLE(monotonic, at + 32);
-    encoder.at = at + groupHeaderBytes;
+    const { flags, logId, next: first } = this;
+    encoder.reserve(bodyAtOf(flags));
+    writeGroupStart(encoder.bytes, at, { first, logId, flags, clock, recordedTime, monotonic });
+    encoder.at = at + bodyAtOf(flags);
     encoder.raw(this.bootBytes);
     encoder.beginTables();
     this.groupAt = at;
@@ -231,13 +245,16 @@ export class BatchWriter {
       encoder.at = groupAt;
       return;
     }
-    const { bytes, at } = encoder;
-    bytes.writeUInt32LE(at - groupAt - 8, groupAt);
-    bytes.writeUInt16LE(count, groupAt + 14);
-    bytes.writeUInt32LE(crc32(bytes.subarray(groupAt + 8, at)), groupAt + 4);
+    encoder.reserve(tagBytesOf(this.flags));
+    const last = this.next - 1;
+    encoder.at = finishGroup(encoder.bytes, groupAt, encoder.at, {
+      count,
+      last,
+      sealing: this.sealing,
+    });
     this.groups.push({
-      end: at,
-      last: this.next - 1,
+      end: encoder.at,
+      last,
       startedAt: base.clock === 'unsynchronised' ? undefined : base.recordedTime,
     });
   }

@@ -1,24 +1,16 @@
-/**
- * THE CURSORS ON DISK, version 1: the file `cursors`, text, replaced whole.
- *
- *   tidegate-cursors 1
- *   <crc32 of what follows the space, 8 hex digits> {"name":…,"position":…,"state":…}
- *   …
- *
- * Each line has its own checksum, so that damage costs one cursor and not the others.
- */
-import { crc32 } from 'node:zlib';
 import type { Clock } from '../platform/clock.ts';
 import type { Disk } from '../platform/disk.ts';
-import { GatewayError, messageOf } from '../platform/errors.ts';
+import { messageOf } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
+import type { Random } from '../platform/random.ts';
 import type { Cursor, CursorStore, Json } from './cursor.ts';
+import { createCursorWriter, cursorsPath, readCursorFile, type SavedLine } from './cursor-file.ts';
+import { type Keyring, noKeys } from './keyring.ts';
 import type { Position } from './log.ts';
+import { noReserve, type Reserve } from './reserve.ts';
+import { isNoRoom } from './weather.ts';
 
-const path = 'cursors';
-const version = 1;
-const heading = 'tidegate-cursors';
 /** What saving may write on average, so that a large state does not wear out the disk. */
 const bytesPerSecondMax = 2 ** 16;
 
@@ -27,6 +19,11 @@ export interface CursorStoreParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly random: Random;
+  /** Without it, nothing is encrypted. */
+  readonly keys?: Keyring;
+  /** Without it, cursors cannot be saved while the disk is full. */
+  readonly reserve?: Reserve;
 }
 
 export interface SavedCursors extends CursorStore {
@@ -36,7 +33,8 @@ export interface SavedCursors extends CursorStore {
 
 /**
  * Opens the cursors in the file `cursors`. Saves what has moved every `saveMs` (1,000), less often
- * when that is much; a save that fails is told and tried again.
+ * when that is much; a save that fails is told and tried again. Rejects with GW_LOG_UNSUPPORTED for
+ * a file newer than this program, with GW_CONFIG_KEY_MISSING for one that it has no key for.
  */
 export async function openCursorStore(
   parts: CursorStoreParts,
@@ -44,7 +42,12 @@ export async function openCursorStore(
 ): Promise<SavedCursors> {
   const { disk, clock, logger, metrics } = parts;
   const saveMs = options.saveMs ?? 1_000;
-  const saved = await readSaved(disk, logger);
+  const { keys = noKeys, reserve = noReserve } = parts;
+  const found = await readCursorFile(disk, logger, keys);
+  const saved = new Map(found.lines);
+  /** Until the whole file is as it would be written today, a save has something to do. */
+  let isCurrent = found.isCurrent;
+  const bytesOf = createCursorWriter(keys, parts.random);
   const cursors = new Map<string, SavedCursor>();
   const closing = new AbortController();
   /** Grows with what a save writes. */
@@ -53,22 +56,31 @@ export async function openCursorStore(
   let waiting = false;
   let failing = false;
 
+  const replace = async (bytes: Uint8Array): Promise<void> => {
+    try {
+      await disk.replace(cursorsPath, bytes);
+    } catch (error) {
+      if (!isNoRoom(error) || !(await reserve.spend(bytes.length))) throw error;
+      await disk.replace(cursorsPath, bytes);
+    }
+  };
   /** Takes the newest lines of all cursors, and what nobody has opened as it was. */
   const save = async (): Promise<void> => {
     const moved = [...cursors.values()].filter((cursor) => cursor.capture());
-    if (moved.length === 0) return;
+    if (moved.length === 0 && isCurrent) return;
     const lines = moved.map((cursor) => cursor.captured);
     const texts = new Map(saved);
     for (const { name, captured } of cursors.values()) {
-      if (captured !== undefined) texts.set(name, captured.line);
+      if (captured !== undefined) texts.set(name, captured.json);
     }
-    const bytes = Buffer.from([`${heading} ${version}`, ...texts.values(), ''].join('\n'));
-    await disk.replace(path, bytes);
+    const bytes = bytesOf(texts.values());
+    await replace(bytes);
+    isCurrent = true;
     metrics.writtenBytes.inc(bytes.length);
     everyMs = Math.max(saveMs, (bytes.length / bytesPerSecondMax) * 1_000);
     moved.forEach((cursor, i) => {
       cursor.landed(lines[i]!);
-      saved.set(cursor.name, lines[i]!.line);
+      saved.set(cursor.name, lines[i]!.json);
     });
   };
   /** One save at a time. */
@@ -101,14 +113,14 @@ export async function openCursorStore(
   const captureEveryMs = (): number => everyMs;
 
   let newest = 0;
-  for (const line of saved.values()) newest = Math.max(newest, reachedBy(decodeLine(line)));
+  for (const json of saved.values()) newest = Math.max(newest, reachedBy(savedLineOf(json)));
   return {
     newest: newest as Position,
     open(name, start) {
       const known = cursors.get(name);
       if (known !== undefined) return known;
-      const line = saved.get(name);
-      const before = line === undefined ? undefined : decodeLine(line);
+      const json = saved.get(name);
+      const before = json === undefined ? undefined : savedLineOf(json);
       const position = before?.position ?? start();
       const cursor = new SavedCursor(name, position, before?.state ?? null, {
         clock,
@@ -139,7 +151,7 @@ function hasMoved(cursors: Iterable<SavedCursor>): boolean {
 /** A position, with the state that belongs to it, as it goes to disk. */
 interface Captured {
   readonly position: Position;
-  readonly line: string;
+  readonly json: string;
 }
 
 interface CursorParts {
@@ -202,7 +214,7 @@ class SavedCursor implements Cursor {
       this.snapshot = undefined;
       this.captured = {
         position: this.position,
-        line: encodeLine(this.name, this.position, this.stateNow),
+        json: JSON.stringify({ name: this.name, position: this.position, state: this.stateNow }),
       };
       this.isStale = false;
       this.capturedAt = this.parts.clock.monotonic();
@@ -216,59 +228,21 @@ class SavedCursor implements Cursor {
   }
 }
 
-function encodeLine(name: string, position: Position, state: Json): string {
-  const json = JSON.stringify({ name, position, state });
-  return `${crc32(json).toString(16).padStart(8, '0')} ${json}`;
-}
-
-/** A cursor on the disk. */
-export interface SavedLine {
-  readonly name: string;
-  readonly position: Position;
-  readonly state: Json;
-}
+const savedLineOf = (json: string): SavedLine => JSON.parse(json) as SavedLine;
 
 /** A state may say that its reader is further than its position: `reached`. */
-function reachedBy(line: SavedLine | undefined): number {
-  const state = line?.state as { readonly reached?: unknown } | null | undefined;
-  const reached = typeof state?.reached === 'number' ? state.reached : 0;
-  return Math.max(line?.position ?? 0, reached);
+function reachedBy({ position, state }: SavedLine): number {
+  const { reached: said } = (state ?? {}) as { readonly reached?: unknown };
+  const reached = typeof said === 'number' ? said : 0;
+  return Math.max(position, reached);
 }
 
 /** The cursors as they are on the disk: read only, also while a gateway runs. Leaves out what is damaged. */
-export async function readCursors(disk: Disk, logger: Logger): Promise<readonly SavedLine[]> {
-  const lines = await readSaved(disk, logger);
-  return [...lines.values()].map((line) => decodeLine(line)!);
-}
-
-/** Undefined for a line that is damaged. */
-function decodeLine(line: string): SavedLine | undefined {
-  const json = line.slice(9);
-  if (line[8] !== ' ' || Number.parseInt(line.slice(0, 8), 16) !== crc32(json)) return undefined;
-  return JSON.parse(json) as SavedLine;
-}
-
-/** The line of each cursor. Whatever the file holds, there is an answer, but for a newer version. */
-async function readSaved(disk: Disk, logger: Logger): Promise<Map<string, string>> {
-  const saved = new Map<string, string>();
-  const bytes = await disk.read(path);
-  if (bytes === undefined) return saved;
-  const [first, ...lines] = Buffer.from(bytes).toString('utf8').split('\n');
-  const found = new RegExp(`^${heading} (\\d+)$`).exec(first!)?.[1];
-  if (found !== undefined && Number(found) > version) {
-    throw new GatewayError('GW_LOG_UNSUPPORTED', `the file ${path} has version ${found}`);
-  }
-  if (found === undefined) logger.warn({ path }, 'The first line of the cursors is damaged.');
-  lines.forEach((line, index) => {
-    if (line === '') return;
-    const decoded = decodeLine(line);
-    if (decoded !== undefined) saved.set(decoded.name, line);
-    else {
-      logger.warn(
-        { path, line: index + 2 },
-        'A cursor is damaged; its reader begins as if it were new.',
-      );
-    }
-  });
-  return saved;
+export async function readCursors(
+  disk: Disk,
+  logger: Logger,
+  keys = noKeys,
+): Promise<readonly SavedLine[]> {
+  const { lines } = await readCursorFile(disk, logger, keys);
+  return [...lines.values()].map(savedLineOf);
 }

@@ -10,12 +10,14 @@ import {
   eventId,
   eventMarkedJson,
   eventTimeMask,
-  groupHeaderBytes,
+  flagThinned,
+  groupFlagsKnown,
   timeAsRecorded,
   timeDelta,
   timeExact,
 } from './format.ts';
-import type { GroupPlace } from './group.ts';
+import { bodyOf, type GroupPlace } from './group.ts';
+import { type Keyring, noKeys } from './keyring.ts';
 import type { Entry } from './log.ts';
 import { parseMarked } from './marked-json.ts';
 
@@ -41,27 +43,37 @@ export class EventDecoder extends ByteReader {
   private readonly shapes: Shape[] = [];
   private readonly series: Series[] = [];
   private readonly ids: Ids;
+  private readonly keys: Keyring;
   private stamp: Stamp = { recordedTime: 0, monotonic: 0, boot: '', clock: 'unknown' };
   private position = 0;
   private left = 0;
-  private flags = 0;
+  private isThinned = false;
   /** The bytes of `stamp.boot`, which hardly ever changes. */
   private bootBytes = Buffer.alloc(0);
 
-  constructor(logId: number) {
+  constructor(logId: number, keys: Keyring = noKeys) {
     super();
+    this.keys = keys;
     this.ids = new Ids(logId);
   }
 
-  /** Begins with a group that is whole. */
+  /**
+   * Begins with a group that is whole. Throws `FormatError` for one that is not what was sealed or
+   * says what we do not know, GW_CONFIG_KEY_MISSING for one that we have no key for.
+   */
   open(bytes: Buffer, place: GroupPlace): void {
-    this.use(bytes, place.offset + groupHeaderBytes, place.end);
+    this.left = 0;
+    if ((place.flags & ~groupFlagsKnown) !== 0) throw new FormatError('unknown flags of a group');
+    const body = bodyOf(bytes, place, this.keys);
+    // In plain, where it stands: a chunk is looked at through one view.
+    if (place.keyId === 0) this.use(bytes, place.end - body.length, place.end);
+    else this.use(body, 0, body.length);
     this.names.length = 0;
     this.shapes.length = 0;
     this.series.length = 0;
     this.position = place.first;
     this.left = place.count;
-    this.flags = bytes.readUInt16LE(place.offset + 20);
+    this.isThinned = (place.flags & flagThinned) !== 0;
     const clock = clockQualities[bytes[place.offset + 22]!] ?? 'unknown';
     const monotonic = bytes.readDoubleLE(place.offset + 32);
     this.stamp = { recordedTime: place.recordedTime, monotonic, boot: this.boot(), clock };
@@ -79,8 +91,8 @@ export class EventDecoder extends ByteReader {
 
   /** Adds up to `limit` entries to `out`, leaving out those up to `after`. */
   take(limit: number, after: number, out: Entry[]): void {
-    if (this.left > 0 && this.flags !== 0) throw new FormatError('unknown flags of a group');
     while (this.left > 0 && out.length < limit) {
+      if (this.isThinned) this.position += this.varint();
       const position = this.position++;
       this.left--;
       const entry = this.event(position);
@@ -91,7 +103,7 @@ export class EventDecoder extends ByteReader {
   private event(position: number): Entry {
     const flags = this.byte();
     if (flags > eventFlagsMax) throw new FormatError('unknown flags');
-    if ((flags & eventAdvance) !== 0) this.advance(this.varint());
+    if ((flags & eventAdvance) !== 0) this.advance();
     const { shape, subject } = this.seriesNext();
     const { stamp } = this;
     const time = this.time(flags & eventTimeMask, stamp.recordedTime);
@@ -102,9 +114,12 @@ export class EventDecoder extends ByteReader {
     return entryOf(position, id, shape.type, shape.source, subject, time, data, extensions, stamp);
   }
 
-  private advance(ms: number): void {
+  private advance(): void {
     const { recordedTime, monotonic, boot, clock } = this.stamp;
-    this.stamp = { recordedTime: recordedTime + ms, monotonic: monotonic + ms, boot, clock };
+    const ms = this.isThinned ? this.zigzag() : this.varint();
+    const monotonicMs = this.isThinned ? this.zigzag() : ms;
+    const moved = recordedTime + ms;
+    this.stamp = { recordedTime: moved, monotonic: monotonic + monotonicMs, boot, clock };
   }
 
   private time(kind: number, recordedTime: number): number {

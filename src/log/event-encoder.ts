@@ -74,10 +74,11 @@ export class EventEncoder extends ByteWriter {
   }
 
   /**
-   * Adds an event recorded at `recordedTime`, `advanceMs` after the one before it. Throws for data
+   * Adds an event recorded at `recordedTime`, `advanceMs` after the one before it; where events are
+   * left out, by `monotonicMs` on the monotonic clock, and both may be negative. Throws for data
    * that no event may carry; what was written until then must be taken back, with its group's tables.
    */
-  event(draft: Draft, recordedTime: number, advanceMs: number): void {
+  event(draft: Draft, recordedTime: number, advanceMs: number, monotonicMs?: number): void {
     const { subject, type } = draft;
     let known = this.subjects.get(subject);
     if (known === undefined) {
@@ -87,7 +88,9 @@ export class EventEncoder extends ByteWriter {
     if (type === 'reading') {
       const { source, data } = draft;
       const series = this.readingSeries(source, data, known);
-      if (this.head(draft, series, known, recordedTime, advanceMs, 0)) this.marks(draft);
+      if (this.head(draft, series, known, recordedTime, advanceMs, monotonicMs, 0)) {
+        this.marks(draft);
+      }
       const { fields } = data;
       // In the order in which they were compared with the shape; by name would be much slower.
       for (const field in fields) this.value(fields[field]);
@@ -96,7 +99,9 @@ export class EventEncoder extends ByteWriter {
     const plain = isPlainJson(draft.data);
     const series = this.otherSeries(draft, known);
     const flags = plain ? 0 : eventMarkedJson;
-    if (this.head(draft, series, known, recordedTime, advanceMs, flags)) this.marks(draft);
+    if (this.head(draft, series, known, recordedTime, advanceMs, monotonicMs, flags)) {
+      this.marks(draft);
+    }
     this.text(plain ? JSON.stringify(draft.data) : stringifyMarked(draft.data));
   }
 
@@ -107,6 +112,7 @@ export class EventEncoder extends ByteWriter {
     subject: Subject,
     recordedTime: number,
     advanceMs: number,
+    monotonicMs: number | undefined,
     extraFlags: number,
   ): boolean {
     const delta = draft.time - recordedTime;
@@ -114,11 +120,17 @@ export class EventEncoder extends ByteWriter {
     if (delta === 0) flags |= timeAsRecorded;
     else if ((delta | 0) === delta) flags |= timeDelta;
     else flags |= timeExact;
-    if (advanceMs > 0) flags |= eventAdvance;
+    if (advanceMs !== 0 || (monotonicMs !== undefined && monotonicMs !== 0)) flags |= eventAdvance;
     if (draft.id !== undefined) flags |= eventId;
     if (draft.extensions !== undefined) flags |= eventExtensions;
     this.byte(flags);
-    if (advanceMs > 0) this.varint(advanceMs);
+    if ((flags & eventAdvance) !== 0) {
+      if (monotonicMs === undefined) this.varint(advanceMs);
+      else {
+        this.zigzag(advanceMs);
+        this.zigzag(monotonicMs);
+      }
+    }
     if (series.group === this.group) this.varint(series.number);
     else this.writeSeries(series, subject);
     if ((flags & 3) === timeDelta) this.zigzag(delta);

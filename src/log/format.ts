@@ -4,13 +4,17 @@
  *   log/<first position, 20 digits>.seg
  *
  *   file    magic 8 bytes | version u16 | flags u16 | first position u48 | 0 u16
- *           | log id u32 | 0 u32 | crc32 u32 of the 28 bytes before           then groups to the end
+ *           | log id u32 | key id u32, 0 without | crc32 u32 of the 28 bytes before
+ *           then groups to the end
  *   group   length u32 | crc32 u32          the length is of what follows, which the crc32 covers
  *           | first position u48 | count u16 | log id u32
  *           | flags u16 | clock quality u8 | 0 u8
  *           | recorded time f64 | monotonic time f64         of the first event, in whole milliseconds
+ *           | flag 4, thinned: last position u48
+ *           | flag 1, encrypted: key id u32 | nonce 12 bytes             from here on AES-256-GCM
  *           | boot: 0 u8 and the 16 bytes of a UUID, or its length u8 and UTF-8
  *           | `count` events
+ *           | flag 1: tag 16 bytes      also of what stands between the crc32 and the nonce
  *
  * A group is what one write hands over at the least: an append is in one group, whole. It decodes on
  * its own, so a damaged group never costs its neighbours, and carries the log's random id, so that
@@ -23,8 +27,10 @@
  *   shape   varint: 0 and the following, which becomes the next shape, or its number
  *             type u8, index in `eventTypes` | name of the source | and for a reading
  *             name of the measurement | varint, tags × 2 names | varint, fields × name
- *   event   u8: bits 0-1 kind of time, 2 advance, 3 id, 4 extensions, 5 marked JSON; the rest 0
- *           | advance: varint, milliseconds by which both clocks have moved since the event before
+ *   event   flag 4: varint, positions left out before it
+ *           | u8: bits 0-1 kind of time, 2 advance, 3 id, 4 extensions, 5 marked JSON; the rest 0
+ *           | advance: varint, milliseconds by which both clocks have moved since the event before;
+ *             flag 4: zigzag varint for the recorded time, and one for the monotonic time
  *           | series
  *           | time: 0 as recorded; 1 zigzag varint, milliseconds after that; 2 f64
  *           | id: text | extensions: varint × (name, text)
@@ -49,9 +55,18 @@ export const groupBytesMax = 2 ** 20;
 export const groupBytesWanted = 2 ** 17;
 export const groupCountMax = 2 ** 16 - 1;
 
-/** Bits of the flags of file and group, for later: their presence makes a log unreadable to us. */
+/** Bits of the flags of file and group. Any other makes a log unreadable to us; 2 is kept for later. */
 export const flagEncrypted = 1;
-export const flagRaw = 2;
+/** Events have been left out, so that the positions of the others have holes. */
+export const flagThinned = 4;
+export const groupFlagsKnown = flagEncrypted | flagThinned;
+/** Of a file only: everything but what lasts has been left out. */
+export const flagStripped = 8;
+/** Of a file only: thinned more than once. */
+export const flagRethinned = 16;
+export const segmentFlagsKnown = groupFlagsKnown | flagStripped | flagRethinned;
+/** What a group may grow by when it is rewritten. */
+export const rewriteBytes = 64;
 
 export const eventTimeMask = 3;
 export const timeAsRecorded = 0;

@@ -1,12 +1,20 @@
 import type { Disk } from '../platform/disk.ts';
 import { messageOf } from '../platform/errors.ts';
 import { silentLogger } from '../platform/logger.ts';
+import { thinnedOf } from './absence.ts';
 import { EventDecoder } from './event-decoder.ts';
 import { groupBytesMax, segmentHeaderBytes } from './format.ts';
 import { groupAt } from './group.ts';
+import { type Keyring, noKeys } from './keyring.ts';
 import type { Entry, Position } from './log.ts';
 import { createBacklog } from './reader.ts';
-import { findSegments, logIdOfFirstGroup, type Segment, segmentOf } from './recovery.ts';
+import {
+  findSegments,
+  logIdOfFirstGroup,
+  requireKeys,
+  type Segment,
+  segmentOf,
+} from './recovery.ts';
 import { type Damage, SegmentReader } from './segment-reader.ts';
 
 export interface LogStat {
@@ -18,6 +26,8 @@ export interface LogStat {
   /** When the oldest and the newest were recorded, in milliseconds since the epoch. */
   readonly firstTime?: number;
   readonly lastTime?: number;
+  /** Where positions without an entry are accounted for: readings were left out to make room. */
+  readonly thinned: readonly { readonly from: number; readonly to: number }[];
 }
 
 export interface LogProblem {
@@ -47,10 +57,14 @@ export interface LogInspector {
 
 const entriesAtATime = 500;
 
-/** Each call sees the log as it is then. They reject with GW_LOG_UNSUPPORTED for one newer than this. */
-export async function openLogInspector(disk: Disk): Promise<LogInspector> {
+/**
+ * Each call sees the log as it is then. They reject with GW_LOG_UNSUPPORTED for one newer than this,
+ * with GW_CONFIG_KEY_MISSING for one that is sealed with a key that is not given.
+ */
+export async function openLogInspector(disk: Disk, keys = noKeys): Promise<LogInspector> {
   const segmentsNow = async () => {
     const found = await findSegments(disk);
+    await requireKeys(disk, found, keys);
     const logId =
       found.findLast((each) => each.header !== undefined)?.header?.logId ??
       (found[0] && (await logIdOfFirstGroup(disk, found[0].path))) ??
@@ -61,7 +75,7 @@ export async function openLogInspector(disk: Disk): Promise<LogInspector> {
     }));
   };
   const entriesOf = (segments: readonly Segment[], after: number) => {
-    const parts = { disk, logger: silentLogger, segments, reported: new Set<string>() };
+    const parts = { disk, logger: silentLogger, keys, segments, reported: new Set<string>() };
     return createBacklog(after, parts);
   };
 
@@ -81,6 +95,7 @@ export async function openLogInspector(disk: Disk): Promise<LogInspector> {
         last: newest?.position ?? 0,
         segments: segments.length,
         bytes,
+        thinned: thinnedOf(segments, newest?.position ?? 0),
         ...(oldest && { firstTime: oldest.recordedTime }),
         ...(newest && { lastTime: newest.recordedTime }),
       };
@@ -106,7 +121,7 @@ export async function openLogInspector(disk: Disk): Promise<LogInspector> {
         if (!segment.isHeaded) {
           yield { path: segment.path, offset: 0, problem: 'the header is damaged' };
         }
-        expected = yield* verifySegment(disk, segment, isNewest, expected);
+        expected = yield* verifySegment(disk, keys, segment, isNewest, expected);
       }
     },
   };
@@ -159,6 +174,7 @@ async function isUnderWay(disk: Disk, segment: Segment, offset: number): Promise
 /** Returns the position that should follow. */
 async function* verifySegment(
   disk: Disk,
+  keys: Keyring,
   segment: Segment,
   isNewest: boolean,
   expectedFirst: number | undefined,
@@ -171,7 +187,7 @@ async function* verifySegment(
     () => segment.bytes,
     (each) => damage.push(each),
   );
-  const events = new EventDecoder(segment.logId);
+  const events = new EventDecoder(segment.logId, keys);
   let expected = expectedFirst ?? segment.first;
   for (;;) {
     const group = await groups.next();
@@ -181,13 +197,13 @@ async function* verifySegment(
     }
     if (group === undefined) return expected;
     const offset = groups.offset - (group.end - group.offset);
-    if (group.first !== expected) {
+    if (group.first !== expected && segment.thinning === 'none') {
       const from = Math.min(expected, group.first);
       const to = Math.max(expected, group.first) - 1;
       const problem = group.first > expected ? 'positions are missing' : 'positions appear again';
       yield { path, offset, problem, from, to };
     }
-    expected = group.first + group.count;
+    expected = group.last + 1;
     try {
       events.open(groups.bytes, group);
       while (events.remaining > 0) events.take(entriesAtATime, 0, []);

@@ -30,6 +30,10 @@ export interface EventLog {
   readonly first: Position;
   /** The newest durable position. */
   readonly last: Position;
+  /** Why there is no entry at a position from `first` on, or before it, where a reader has found none. */
+  absence(position: number): Absence;
+  /** Where positions without an entry are accounted for, ascending: readings were left out there. */
+  readonly thinned: readonly { readonly from: number; readonly to: number }[];
   /** Bytes on disk. */
   readonly bytes: number;
   /** Why events cannot be appended at the moment, if they cannot: a full disk, for instance. */
@@ -40,12 +44,23 @@ export interface EventLog {
   close(): Promise<void>;
 }
 
+/** Why there is no entry at a position. */
+export interface Absence {
+  /**
+   * `retention`: removed to keep within `log.maxBytes`; `thinned`: one of many readings that were left
+   * out for the same reason; `damaged`: cannot be read.
+   */
+  readonly reason: 'retention' | 'thinned' | 'damaged';
+  /** Up to here any other that is missing is so for the same reason; they need not all be. */
+  readonly until: number;
+}
+
 export interface LogReader {
   /** The last position handed out, or the `after` it began with. */
   readonly position: Position;
   /**
    * From 1 to `limit` entries in order, durable ones only; waits when there are none yet. The first
-   * entry is the next position, unless retention has dropped that: then it is the oldest kept.
+   * entry is the next position, unless there is none: `EventLog.absence` says why.
    * Rejects with the signal's reason once that is aborted.
    */
   next(limit: number, signal: AbortSignal): Promise<readonly Entry[]>;

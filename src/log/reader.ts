@@ -1,7 +1,8 @@
 import type { Disk } from '../platform/disk.ts';
-import { messageOf } from '../platform/errors.ts';
+import { GatewayError, messageOf } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import { EventDecoder } from './event-decoder.ts';
+import type { Keyring } from './keyring.ts';
 import type { Entry, LogReader, Position } from './log.ts';
 import { reportDamage, type Segment } from './recovery.ts';
 import { type Damage, SegmentReader } from './segment-reader.ts';
@@ -10,6 +11,7 @@ import type { Tail } from './tail.ts';
 export interface ReaderParts {
   readonly disk: Disk;
   readonly logger: Logger;
+  readonly keys: Keyring;
   readonly tail: Tail;
   /** Oldest first; may change whenever something is awaited. */
   readonly segments: readonly Segment[];
@@ -123,20 +125,28 @@ function createWaiting() {
   };
 }
 
+/** Where a reader is. */
+interface Current {
+  readonly segment: Segment;
+  /** Of the segment, as it was when reading began. */
+  readonly version: number;
+  readonly groups: SegmentReader;
+  readonly events: EventDecoder;
+}
+
 interface Backlog {
   /** The next entries on disk, none at the end of what is durable. */
   read(limit: number): Promise<Entry[]>;
 }
 
 /** Reads segment by segment, group by group; holds one chunk of one file, and keeps none open. */
-export function createBacklog(
-  start: number,
-  parts: Pick<ReaderParts, 'disk' | 'logger' | 'segments' | 'reported'>,
-): Backlog {
-  const { disk, logger, segments, reported } = parts;
+export function createBacklog(start: number, parts: Omit<ReaderParts, 'tail'>): Backlog {
+  const { disk, logger, keys, segments, reported } = parts;
   let after = start;
   let groupBytes = 0;
-  let current: { segment: Segment; groups: SegmentReader; events: EventDecoder } | undefined;
+  let current: Current | undefined;
+  /** Damage that has been met, and may turn out to be of a file that has been replaced meanwhile. */
+  const met: Damage[] = [];
 
   const report = (damage: Damage): void => {
     const place = placeOf(damage);
@@ -149,9 +159,30 @@ export function createBacklog(
   const openSegment = (segment: Segment): void => {
     current = {
       segment,
-      groups: new SegmentReader(disk, segment, () => segment.bytes, report),
-      events: new EventDecoder(segment.logId),
+      version: segment.version,
+      groups: new SegmentReader(
+        disk,
+        segment,
+        () => segment.bytes,
+        (damage) => met.push(damage),
+      ),
+      events: new EventDecoder(segment.logId, keys),
     };
+  };
+  /** False for a group whose bytes are whole and make no sense: it is damaged, too. */
+  const decodes = (step: () => void): boolean => {
+    const { events, groups } = current!;
+    try {
+      step();
+      return true;
+    } catch (error) {
+      if (error instanceof GatewayError) throw error;
+      const { path, offset } = groups;
+      report({ path, from: offset - groupBytes, to: offset });
+      logger.debug({ path, error: messageOf(error) }, 'A group could not be decoded.');
+      events.abandon();
+      return false;
+    }
   };
   /** The first segment that may hold something behind `after` and behind the current one. */
   const moveOn = (): boolean => {
@@ -166,32 +197,40 @@ export function createBacklog(
     openSegment(next);
     return true;
   };
+  /** The next group of the current segment, or of what the segment has been rewritten to meanwhile. */
+  const nextGroup = async () => {
+    for (;;) {
+      if (current === undefined) return undefined;
+      const { segment, version, groups } = current;
+      const isAsItWas = (): boolean =>
+        segment.rewriting === undefined && segment.version === version;
+      if (isAsItWas()) {
+        const group = await groups.next();
+        if (isAsItWas()) {
+          for (const damage of met.splice(0)) report(damage);
+          return group;
+        }
+      }
+      met.length = 0;
+      await segment.rewriting;
+      openSegment(segment);
+    }
+  };
   /** False at the end. */
   const openGroup = async (): Promise<boolean> => {
     for (;;) {
+      const group = await nextGroup();
       const groups = current?.groups;
-      const group = await groups?.next();
       if (group !== undefined) {
-        if (group.first + group.count - 1 <= after) continue;
-        current!.events.open(groups!.bytes, group);
+        if (group.last <= after) continue;
         groupBytes = group.end - group.offset;
-        return true;
+        if (decodes(() => current!.events.open(groups!.bytes, group))) return true;
+        continue;
       }
       // The segment may have grown, and been followed by another, since its end was seen.
       const grown =
         groups !== undefined && !groups.cutShort && groups.offset < current!.segment.bytes;
       if (!grown && !moveOn()) return false;
-    }
-  };
-  const take = (limit: number, entries: Entry[]): void => {
-    const { events, groups } = current!;
-    try {
-      events.take(limit, after, entries);
-    } catch (error) {
-      const { path, offset } = groups;
-      report({ path, from: offset - groupBytes, to: offset });
-      logger.debug({ path, error: messageOf(error) }, 'A group could not be decoded.');
-      events.abandon();
     }
   };
 
@@ -200,7 +239,7 @@ export function createBacklog(
       const entries: Entry[] = [];
       while (entries.length === 0) {
         if ((current?.events.remaining ?? 0) === 0 && !(await openGroup())) break;
-        take(limit, entries);
+        decodes(() => current!.events.take(limit, after, entries));
       }
       if (entries.length > 0) after = entries.at(-1)!.position;
       return entries;

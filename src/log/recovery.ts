@@ -3,6 +3,8 @@ import { messageOf } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import { groupHeaderBytes, segmentHeaderBytes } from './format.ts';
 import { recordedTimeAt } from './group.ts';
+import { type Keyring, noKeys } from './keyring.ts';
+import type { Thinning } from './retention.ts';
 import {
   decodeSegmentHeader,
   firstOfName,
@@ -19,8 +21,15 @@ export interface Segment {
   readonly first: number;
   readonly path: string;
   readonly logId: number;
+  /** The key it is sealed with; 0 when it is in plain. */
+  keyId: number;
+  thinning: Thinning;
   /** Its durable bytes. */
   bytes: number;
+  /** Moves when it begins to be rewritten: what was read of it before no longer holds … */
+  version: number;
+  /** … and what is read of it until this has resolved may be of either. */
+  rewriting: Promise<unknown> | undefined;
   /** When its first group was recorded, if the clock could be believed then. */
   startedAt: number | undefined;
 }
@@ -42,6 +51,7 @@ export interface Recovered {
 interface Parts {
   readonly disk: Disk;
   readonly logger: Logger;
+  readonly keys?: Keyring;
 }
 
 /** A file that has the name of a segment. */
@@ -59,6 +69,8 @@ export interface Found {
  */
 export async function recover(parts: Parts, savedMax: number): Promise<Recovered> {
   const found = await findSegments(parts.disk);
+  // Before anything is touched: without its key a log is not damaged, it is closed.
+  await requireKeys(parts.disk, found, parts.keys ?? noKeys);
   const logId = found.findLast((each) => each.header !== undefined)?.header?.logId;
   let last = savedMax;
   while (found.length > 0) {
@@ -82,6 +94,29 @@ export async function recover(parts: Parts, savedMax: number): Promise<Recovered
   return { segments: [], active: undefined, logId, last, damage: [] };
 }
 
+/** Throws GW_CONFIG_KEY_MISSING when a segment is sealed with a key that we do not have. */
+export async function requireKeys(
+  disk: Disk,
+  found: readonly Found[],
+  keys: Keyring,
+): Promise<void> {
+  for (const { path, size, header } of found) {
+    let keyId = header?.keyId ?? 0;
+    if (header === undefined) {
+      const logId = await logIdOfFirstGroup(disk, path);
+      if (logId === undefined) continue;
+      const groups = new SegmentReader(
+        disk,
+        { path, logId },
+        () => size,
+        () => {},
+      );
+      keyId = (await groups.next())?.keyId ?? 0;
+    }
+    if (keyId !== 0) keys.keyOf(keyId, path);
+  }
+}
+
 export const segmentOf = (
   { first, path, size, header, startedAt }: Found,
   logId: number,
@@ -89,7 +124,11 @@ export const segmentOf = (
   first,
   path,
   logId: header?.logId ?? logId,
+  keyId: header?.keyId ?? 0,
+  thinning: header?.thinning ?? 'none',
   bytes: size,
+  version: 0,
+  rewriting: undefined,
   startedAt,
 });
 
@@ -149,7 +188,7 @@ async function scanSegment(
   );
   for (let place = await reader.next(); place !== undefined; place = await reader.next()) {
     end = reader.offset;
-    last = Math.max(last, place.first + place.count - 1);
+    last = Math.max(last, place.last);
   }
   if (header === undefined && end === segmentHeaderBytes) return undefined;
   return { logId, last, end, damage };
@@ -183,7 +222,7 @@ async function openNewest(
   segment: Segment,
   { end, damage }: Scan,
   isDamaged: boolean,
-  { disk, logger }: Parts,
+  { disk, logger, keys = noKeys }: Parts,
 ): Promise<DiskFile | undefined> {
   const { path } = segment;
   segment.bytes = end;
@@ -195,7 +234,8 @@ async function openNewest(
     if (file.size > end) await file.truncate(end);
     await file.sync();
     await disk.syncFolder(segmentFolder);
-    if (!isDamaged) return file;
+    const isOurs = segment.keyId === (keys.current?.id ?? 0) && segment.thinning === 'none';
+    if (!isDamaged && isOurs) return file;
     await file.close();
   } catch (error) {
     if (!isWeather(error)) throw error;

@@ -1,14 +1,19 @@
-import type { Draft } from '../event/event.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Disk } from '../platform/disk.ts';
 import { GatewayError, messageOf } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Random } from '../platform/random.ts';
+import { absenceAt, thinnedOf } from './absence.ts';
+import { createAppendQueue } from './append-queue.ts';
 import { type Batch, type BatchGroup, BatchWriter } from './batch.ts';
+import { type Keyring, noKeys } from './keyring.ts';
 import type { Entry, EventLog, Position } from './log.ts';
 import { createReader, placeOf, type WakingReader } from './reader.ts';
 import { type Recovered, recover } from './recovery.ts';
+import { noReserve, type Reserve } from './reserve.ts';
+import type { WhenFull } from './retention.ts';
+import type { Sealing } from './seal.ts';
 import { createSegmentStore, type SegmentStore } from './segment-store.ts';
 import { createTail } from './tail.ts';
 
@@ -18,7 +23,9 @@ export interface LogOptions {
   /** How long what every reader has done with is kept. */
   maxAgeMs?: number;
   /** What happens when only events that some reader has not done with could make room. */
-  whenFull: 'dropOldest' | 'refuseNew';
+  whenFull: WhenFull;
+  /** Under `thinOut`, every so many-th reading stays; 10. */
+  keepEvery?: number;
   /** How long a commit waits for more appends to share it; 0 to wait for no timer. */
   commitDelayMs: number;
   /** Bytes of one file; 8 MiB, or a sixteenth of `maxBytes` if that is less. */
@@ -27,6 +34,8 @@ export interface LogOptions {
   tailBytes?: number;
   /** Encoded bytes that may wait for a write; 16 MiB. Further appends wait their turn. */
   waitingBytes?: number;
+  /** Set aside on the disk, and on top of `maxBytes`, for what cannot wait; 0. See `reserve.ts`. */
+  reserveBytes?: number;
 }
 
 export interface LogParts {
@@ -39,6 +48,10 @@ export interface LogParts {
   readonly readers: () => Iterable<{ readonly name: string; readonly saved: Position }>;
   /** The newest position that anybody has ever saved: should the log have lost it, it goes on behind. */
   readonly newest?: Position;
+  /** Without it, nothing is encrypted. */
+  readonly keys?: Keyring;
+  /** Without it, a full disk takes nothing at all. */
+  readonly reserve?: Reserve;
 }
 
 const mebibyte = 2 ** 20;
@@ -46,10 +59,13 @@ const segmentBytesMax = 8 * mebibyte;
 const segmentBytesMin = 2 ** 16;
 /** How often the age of old segments is looked at. */
 const expireEveryMs = 60_000;
+/** How often, and with how much, it is tried whether there is room again. */
+const retryMs = 1_000;
+const retryBytes = 2 ** 16;
 
 /**
  * Opens the log in the folder `log`, or begins one. Rejects with GW_LOG_UNSUPPORTED for one that is
- * newer than this program, GW_DATA_UNREADABLE or GW_LOG_WRITE_FAILED when the disk says so; damaged
+ * newer than this program, GW_CONFIG_KEY_MISSING for one that it has no key for, GW_DATA_UNREADABLE or GW_LOG_WRITE_FAILED when the disk says so; damaged
  * files are told and worked around.
  */
 export async function openEventLog(parts: LogParts, options: LogOptions): Promise<EventLog> {
@@ -60,8 +76,13 @@ export async function openEventLog(parts: LogParts, options: LogOptions): Promis
     const logId = recovered.logId ?? Math.floor(parts.random.next() * 2 ** 32);
     const shareBytes = Math.max(segmentBytesMin, Math.floor(options.maxBytes / 16));
     const segmentBytes = options.segmentBytes ?? Math.min(segmentBytesMax, shareBytes);
-    const store = createSegmentStore({ ...recovered, logId }, { ...options, segmentBytes }, parts);
-    return createEventLog(store, { ...recovered, logId }, parts, options);
+    const { keys = noKeys, reserve = noReserve, random } = parts;
+    const sealing = keys.current && { key: keys.current, random };
+    const rule = { ...options, segmentBytes };
+    const held = { ...parts, keys, reserve, sealing };
+    const store = createSegmentStore({ ...recovered, logId }, rule, held);
+    await reserve.fill();
+    return createEventLog(store, { ...recovered, logId }, { ...parts, keys, sealing }, options);
   } catch (error) {
     throw explained(error);
   }
@@ -75,30 +96,25 @@ function explained(error: unknown): Error {
     : new GatewayError('GW_LOG_WRITE_FAILED', messageOf(error), error);
 }
 
-/** An append for which there was no room yet. */
-interface Waiting {
-  readonly drafts: readonly Draft[];
-  readonly resolve: (position: Position) => void;
-  readonly reject: (reason: unknown) => void;
-}
-
 function createEventLog(
   store: SegmentStore,
   start: Recovered & { readonly logId: number },
-  parts: LogParts,
+  parts: LogParts & { readonly keys: Keyring; readonly sealing: Sealing | undefined },
   options: LogOptions,
 ): EventLog {
-  const { clock, logger, metrics } = parts;
-  const waitingBytes = options.waitingBytes ?? 16 * mebibyte;
-  const writer = new BatchWriter(start.logId, clock, start.last + 1);
+  const { clock, logger, metrics, keys, sealing } = parts;
+  const writer = new BatchWriter(start.logId, clock, start.last + 1, sealing);
+  const queue = createAppendQueue(writer, options.waitingBytes ?? 16 * mebibyte);
   const tail = createTail(start.last, options.tailBytes ?? 8 * mebibyte);
   const readers = new Set<WakingReader>();
   const reported = new Set(start.damage.map(placeOf));
-  const readerParts = { disk: parts.disk, logger, tail, segments: store.segments, reported };
+  const readerParts = { disk: parts.disk, logger, keys, tail, segments: store.segments, reported };
   const countAppended = createTypeCounter(metrics);
-  const waiting: Waiting[] = [];
   const closing = new AbortController();
   let committing: Promise<void> | undefined;
+  /** While there is no room: ends the wait for the next try early, and whether urgent appends may. */
+  let nudge: AbortController | undefined;
+  let mayNudge = false;
   let hasFailed = false;
   let tellFailure: (reason: Error) => void;
   const failed = new Promise<Error>((resolve) => {
@@ -107,33 +123,10 @@ function createEventLog(
 
   const fail = (error: unknown): void => {
     hasFailed = true;
-    waiting.length = 0;
+    queue.clear();
     const failure = new GatewayError('GW_LOG_WRITE_FAILED', messageOf(error), error);
     logger.error({ error: messageOf(error) }, 'The event log has failed.');
     tellFailure(failure);
-  };
-
-  const add = (
-    drafts: readonly Draft[],
-    resolve: Waiting['resolve'],
-    reject: Waiting['reject'],
-  ) => {
-    try {
-      writer.add(drafts, resolve);
-    } catch (error) {
-      reject(error);
-    }
-  };
-
-  const takeBatch = (): Batch => {
-    const batch = writer.take();
-    let admitted = 0;
-    while (admitted < waiting.length && writer.bytes < waitingBytes) {
-      const { drafts, resolve, reject } = waiting[admitted++]!;
-      add(drafts, resolve, reject);
-    }
-    waiting.splice(0, admitted);
-    return batch;
   };
 
   /** One at a time: what is appended while a write is under way shares the next. */
@@ -143,16 +136,35 @@ function createEventLog(
       // Even no delay lets everything that has arrived by now share the commit.
       if (linger) await clock.sleep(options.commitDelayMs, closing.signal).catch(() => {});
       linger = options.commitDelayMs > 0;
-      const batch = takeBatch();
-      if (!(await writeBatch(batch))) return;
-      writer.recycle(batch);
-    } while (!writer.isEmpty);
+      const batch = queue.take();
+      if (await writeBatch(batch, false)) writer.recycle(batch);
+      else if (!(await untilThereIsRoom())) return;
+    } while (!queue.isEmpty);
     committing = undefined;
   };
 
-  /** False when the log was closed before there was room for all of it. */
-  const writeBatch = async (batch: Batch): Promise<boolean> => {
-    const { groups, bytes, ends, resolvers } = batch;
+  /** What is urgent is written from the reserve. False when the log was closed meanwhile. */
+  const untilThereIsRoom = async (): Promise<boolean> => {
+    let retryAt = clock.monotonic() + retryMs;
+    for (;;) {
+      nudge = new AbortController();
+      // Where the reserve is used up, or the disk takes nothing at all, what is urgent waits too.
+      mayNudge = !queue.hasUrgent || (await writeBatch(queue.takeUrgent(), true));
+      if (queue.isEmpty) return true;
+      if (mayNudge && clock.monotonic() >= retryAt) {
+        if (await writeBatch(queue.take(retryBytes), false)) return true;
+      }
+      if (clock.monotonic() >= retryAt) retryAt = clock.monotonic() + retryMs;
+      if (!closing.signal.aborted) {
+        await clock.sleep(retryAt - clock.monotonic(), nudge.signal).catch(() => {});
+      }
+      if (closing.signal.aborted) return false;
+    }
+  };
+
+  /** False when there is no room for all of it; the rest waits again. */
+  const writeBatch = async (batch: Batch, urgent: boolean): Promise<boolean> => {
+    const { groups, bytes, ends, appends } = batch;
     let written = 0;
     let resolved = 0;
     for (let from = 0; from < groups.length; ) {
@@ -162,12 +174,15 @@ function createEventLog(
       const { startedAt } = groups[from]!;
       const part = { bytes: bytes.subarray(written, end), first: tail.last + 1, last, startedAt };
       const begunMs = clock.monotonic();
-      if (!(await store.write(part, closing.signal))) return false;
+      if (!(await store.write(part, urgent))) {
+        queue.putBack(appends.slice(resolved), tail.last);
+        return false;
+      }
       metrics.commitSeconds.observe((clock.monotonic() - begunMs) / 1_000);
       // In this order: durable, there to be read, acknowledged, readers awake.
       publish(entriesOf(batch, part), part.bytes.length);
       while (resolved < ends.length && ends[resolved]! <= last) {
-        resolvers[resolved]!(ends[resolved++]!);
+        appends[resolved]!.resolve(ends[resolved++]!);
       }
       for (const reader of readers) reader.wake();
       written = end;
@@ -175,6 +190,8 @@ function createEventLog(
     }
     return true;
   };
+
+  const isHeld = (): boolean => store.blocked !== undefined;
 
   const publish = (entries: readonly Entry[], bytes: number): void => {
     let passed = tail.last;
@@ -196,18 +213,20 @@ function createEventLog(
   };
 
   metrics.logPosition.set(start.last);
-  if (options.maxAgeMs !== undefined) expireNowAndThen().catch(() => {});
+  if (options.maxAgeMs !== undefined || parts.reserve !== undefined) {
+    expireNowAndThen().catch(() => {});
+  }
   return {
     append(drafts) {
       return new Promise((resolve, reject) => {
         if (hasFailed) return;
         if (closing.signal.aborted) reject(new Error('The log is closed.'));
         else if (drafts.length === 0) resolve(tail.last as Position);
-        else if (waiting.length > 0 || writer.bytes >= waitingBytes) {
-          waiting.push({ drafts, resolve, reject });
-        } else {
-          add(drafts, resolve, reject);
-          if (committing === undefined && !writer.isEmpty) committing = commit().catch(fail);
+        else {
+          // While nothing can be written, what is urgent must find its way around what waits.
+          queue.add({ drafts, resolve, reject }, committing !== undefined && isHeld());
+          if (mayNudge && queue.hasUrgent) nudge?.abort();
+          if (committing === undefined && !queue.isEmpty) committing = commit().catch(fail);
         }
       });
     },
@@ -223,6 +242,10 @@ function createEventLog(
     get last() {
       return tail.last as Position;
     },
+    absence: (position) => absenceAt(store.segments, tail.last, position),
+    get thinned() {
+      return thinnedOf(store.segments, tail.last);
+    },
     get bytes() {
       return store.bytes;
     },
@@ -232,6 +255,7 @@ function createEventLog(
     failed,
     async close() {
       closing.abort();
+      nudge?.abort();
       await committing;
       // After a failure there is nothing left to be told.
       await store.close().catch(hasFailed ? () => {} : undefined);

@@ -1,32 +1,24 @@
-import type { Clock } from '../platform/clock.ts';
-import type { Disk, DiskFile } from '../platform/disk.ts';
 import { messageOf } from '../platform/errors.ts';
-import type { Logger } from '../platform/logger.ts';
-import type { Metrics } from '../platform/metrics.ts';
+import { type ActiveSegment, createActiveSegment, roomFor } from './active-segment.ts';
+import {
+  createEviction,
+  type EvictionParts,
+  type EvictionRule,
+  type GiveUp,
+  type Shelf,
+} from './eviction.ts';
 import { segmentHeaderBytes } from './format.ts';
-import type { Position } from './log.ts';
 import type { Recovered, Segment } from './recovery.ts';
-import { type RetentionRule, retentionOf } from './retention.ts';
 import { encodeSegmentHeader, segmentFolder, segmentPathOf } from './segment-header.ts';
 import { final, isNoRoom, isWeather } from './weather.ts';
 
-const retryMs = 1_000;
-/**
- * The file is kept so much longer than what is in it. A sync of bytes within the file costs the disk
- * half of one that must also record a new length.
- */
-const aheadBytes = 2 ** 18;
+/** Tries of one urgent write, each with more of the reserve. */
+const attemptsMax = 3;
 
-export interface StoreParts {
-  readonly disk: Disk;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly metrics: Metrics;
-  readonly readers: () => Iterable<{ readonly name: string; readonly saved: Position }>;
-}
-
-export interface StoreRule extends RetentionRule {
+export interface StoreRule extends EvictionRule {
   readonly segmentBytes: number;
+  /** How much more than `maxBytes` the log may hold of what only the gateway can say. */
+  readonly reserveBytes?: number;
 }
 
 /** Bytes of whole groups, to be written to one segment. */
@@ -47,39 +39,39 @@ export interface SegmentStore {
   /** How much fits into the segment that so many bytes would go to. */
   roomFor(bytes: number): number;
   /**
-   * Resolves when the part would survive power loss: true. Waits out a full disk or log; gives up
-   * only when `signal` is aborted meanwhile: false. Rejects when the disk can no longer be trusted.
+   * Resolves with true when the part would survive power loss, with false when there is no room for
+   * it or no leave to write at the moment. What is `urgent` may use the reserve. Rejects when the disk
+   * can no longer be trusted.
    */
-  write(part: Part, signal: AbortSignal): Promise<boolean>;
-  /** Drops what has become too old. */
+  write(part: Part, urgent: boolean): Promise<boolean>;
+  /** Drops what has become too old, and sets room aside again. */
   expire(): Promise<void>;
   close(): Promise<void>;
-}
-
-interface Active {
-  readonly file: DiskFile;
-  readonly segment: Segment;
-  /** How long the file is on disk. */
-  length: number;
 }
 
 export function createSegmentStore(
   recovered: Recovered & { readonly logId: number },
   rule: StoreRule,
-  parts: StoreParts,
+  parts: EvictionParts,
 ): SegmentStore {
-  const { disk, clock, logger, metrics } = parts;
+  const { disk, logger, metrics, reserve } = parts;
   const { segments, logId } = recovered;
-  let { last } = recovered;
-  let active: Active | undefined;
+  const keyId = parts.sealing?.key.id ?? 0;
+  const lengthMax = rule.segmentBytes;
+  const bytesHeld = segments.reduce((sum, segment) => sum + segment.bytes, 0);
+  const shelf: Shelf = { segments, bytes: bytesHeld, last: recovered.last, active: undefined };
+  const eviction = createEviction(shelf, rule, parts);
+  let active: ActiveSegment | undefined;
+  const activate = (next: ActiveSegment | undefined): void => {
+    active = next;
+    shelf.active = next?.segment;
+  };
   if (recovered.active !== undefined) {
     const segment = segments.at(-1)!;
-    active = { file: recovered.active, segment, length: segment.bytes };
+    const { bytes: length } = segment;
+    activate(createActiveSegment(disk, recovered.active, segment, { length, lengthMax }));
   }
-  let bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0);
   let blocked: string | undefined;
-  /** Whether a failed write may have left bytes behind the last good ones. */
-  let torn = false;
   /** A full disk costs undelivered events once; only if that helped may it do so again. */
   let mayGiveUpUnseen = true;
 
@@ -93,104 +85,43 @@ export function createSegmentStore(
     logger.info({ reason: blocked }, 'Events can be appended again.');
     blocked = undefined;
     metrics.logBlocked.set(0);
+    void reserve.fill();
   };
 
-  const closedSegments = () => {
-    const closed = active === undefined ? segments : segments.slice(0, -1);
-    let endedBy = active?.segment.startedAt;
-    const described: (Segment & { last: number; endedBy: number | undefined })[] = [];
-    for (let i = closed.length - 1; i >= 0; i--) {
-      const segment = closed[i]!;
-      const until = segments[i + 1]?.first;
-      described[i] = { ...segment, last: until === undefined ? last : until - 1, endedBy };
-      endedBy = segment.startedAt ?? endedBy;
-    }
-    return described;
+  const retain = async (wanted: number, maxBytes: number, giveUp: GiveUp): Promise<boolean> => {
+    const { fits, gaveUp } = await eviction.makeRoom(wanted, maxBytes, giveUp);
+    if (gaveUp) mayGiveUpUnseen = false;
+    return fits;
   };
-  const doneWith = (): number => {
-    let lowest = Number.POSITIVE_INFINITY;
-    for (const { saved } of parts.readers()) lowest = Math.min(lowest, saved);
-    return lowest;
-  };
-
-  /** Applies the rule, with room for so many bytes more; says whether they fit then. */
-  const retain = async (wanted: number, maxBytes: number, giveUp: boolean): Promise<boolean> => {
-    const closed = closedSegments();
-    const verdict = retentionOf(
-      {
-        closed,
-        otherBytes: (active?.segment.bytes ?? 0) + wanted,
-        doneWith: doneWith(),
-        now: clock.now(),
-      },
-      { ...rule, maxBytes, whenFull: giveUp ? rule.whenFull : 'refuseNew' },
-    );
-    if (verdict.unseen > 0) {
-      mayGiveUpUnseen = false;
-      const from = closed[verdict.drop - verdict.unseen]!.first;
-      reportUnseen(from, closed[verdict.drop - 1]!.last);
-    }
-    await drop(verdict.drop);
-    return verdict.fits;
-  };
-  const reportUnseen = (from: number, to: number): void => {
-    const readers: string[] = [];
-    for (const { name, saved } of parts.readers()) if (saved < to) readers.push(name);
-    logger.error(
-      { from, to, readers },
-      'Dropped events that not every reader has seen, to make room for new ones.',
-    );
-  };
-  const drop = async (count: number): Promise<void> => {
-    // All at once: whoever else looks at the segments meanwhile must not find some of them.
-    const dropped = segments.splice(0, count);
-    for (const segment of dropped) bytes -= segment.bytes;
-    metrics.logBytes.set(bytes);
-    for (const { path } of dropped) {
-      try {
-        await disk.remove(path);
-      } catch (error) {
-        logger.warn({ path, error: messageOf(error) }, 'A log segment could not be removed.');
-      }
-    }
-  };
-
-  /** Makes room within `maxBytes`; false when there can be none at the moment. */
-  const makeRoom = async (wanted: number): Promise<boolean> => {
-    if (bytes + wanted <= rule.maxBytes) return true;
-    if (await retain(wanted, rule.maxBytes, true)) return true;
+  /** Makes room within so many bytes; false when there can be none at the moment. */
+  const makeRoom = async (wanted: number, maxBytes: number): Promise<boolean> => {
+    if (shelf.bytes + wanted <= maxBytes) return true;
+    if (await retain(wanted, maxBytes, 'all')) return true;
     const held = active?.segment.bytes ?? 0;
-    if (held > segmentHeaderBytes && (rule.whenFull === 'dropOldest' || doneWith() >= last)) {
+    const mayGo = rule.whenFull !== 'refuseNew' || eviction.doneWith() >= shelf.last;
+    if (held > segmentHeaderBytes && mayGo) {
       await retire();
-      if (await retain(wanted, rule.maxBytes, true)) return true;
+      if (await retain(wanted, maxBytes, 'all')) return true;
     }
     // What is too large even for an empty log must not wait for ever.
-    return bytes <= segmentHeaderBytes;
+    return shelf.bytes <= segmentHeaderBytes;
   };
 
-  const lengthFor = (needed: number): number =>
-    Math.max(needed, Math.min(needed + aheadBytes, rule.segmentBytes));
-
   const retire = async (): Promise<void> => {
-    const retired = active;
-    active = undefined;
-    if (retired === undefined) return;
-    const { file, segment, length } = retired;
-    // Only for tidiness: whoever reads it stops at the zeros.
-    if (length > segment.bytes) await file.truncate(segment.bytes).catch(() => {});
-    await file.close();
+    await active?.retire();
+    activate(undefined);
   };
 
   /** The new file and its name are durable before anything in it can be acknowledged. */
   const roll = async (first: number): Promise<void> => {
     await retire();
     const path = segmentPathOf(first);
-    const header = encodeSegmentHeader({ first, logId });
+    const header = encodeSegmentHeader({ first, logId, keyId, thinning: 'none' });
     const file = await disk.open(path);
     try {
       if (file.size > 0) await file.truncate(0);
       await file.append(header);
-      await file.extend(lengthFor(header.length));
+      await file.extend(roomFor(header.length, lengthMax));
     } catch (error) {
       await file.close();
       throw error;
@@ -198,13 +129,16 @@ export function createSegmentStore(
     await final(file.sync());
     await final(disk.syncFolder(segmentFolder));
     metrics.writtenBytes.inc(header.length);
-    if (segments.at(-1)?.first === first) bytes -= segments.pop()!.bytes;
-    const segment = { first, path, logId, bytes: header.length, startedAt: undefined };
+    if (segments.at(-1)?.first === first) shelf.bytes -= segments.pop()!.bytes;
+    const segment: Segment = {
+      ...{ first, path, logId, keyId, thinning: 'none' },
+      ...{ bytes: header.length, version: 0, rewriting: undefined, startedAt: undefined },
+    };
     segments.push(segment);
-    bytes += header.length;
-    active = { file, segment, length: lengthFor(header.length) };
-    torn = false;
-    if (rule.maxAgeMs !== undefined) await retain(0, rule.maxBytes, false);
+    shelf.bytes += header.length;
+    const length = roomFor(header.length, lengthMax);
+    activate(createActiveSegment(disk, file, segment, { length, lengthMax }));
+    if (rule.maxAgeMs !== undefined) await retain(0, rule.maxBytes, 'nothing');
   };
 
   const isFull = (wanted: number): boolean => {
@@ -213,44 +147,41 @@ export function createSegmentStore(
     return held > segmentHeaderBytes && held + wanted > rule.segmentBytes;
   };
 
-  const extend = async (to: Active, needed: number): Promise<void> => {
-    if (needed <= to.length) return;
-    const length = lengthFor(needed);
-    await to.file.extend(length);
-    to.length = length;
-  };
-
-  const append = async (part: Part): Promise<DiskFile> => {
+  const append = async (part: Part): Promise<void> => {
     if (isFull(part.bytes.length)) await roll(part.first);
-    const { file, segment } = active!;
-    if (torn) {
-      await file.truncate(segment.bytes);
-      active!.length = segment.bytes;
-    }
-    torn = true;
-    await extend(active!, segment.bytes + part.bytes.length);
-    await file.append(part.bytes);
-    return file;
-  };
-
-  const acknowledge = (part: Part): void => {
     const { segment } = active!;
-    torn = false;
+    await active!.append(part.bytes);
     segment.startedAt ??= part.startedAt;
-    segment.bytes += part.bytes.length;
-    bytes += part.bytes.length;
-    last = part.last;
-    mayGiveUpUnseen = true;
+    shelf.bytes += part.bytes.length;
+    shelf.last = part.last;
     metrics.writtenBytes.inc(part.bytes.length);
-    metrics.logBytes.set(bytes);
-    unblock();
+    metrics.logBytes.set(shelf.bytes);
   };
 
-  metrics.logBytes.set(bytes);
+  /** What was spent of the reserve goes before what can wait. */
+  const repay = async (): Promise<void> => {
+    if (!reserve.isOwed) return;
+    await reserve.fill();
+    if (reserve.isOwed)
+      throw Object.assign(new Error('ENOSPC: the disk is full'), { code: 'ENOSPC' });
+  };
+
+  /** What can be done about it when writing failed: whether to try again at once. */
+  const giveWay = async (error: unknown, part: Part, urgent: boolean): Promise<boolean> => {
+    if (!isWeather(error)) throw error;
+    block(messageOf(error));
+    await active?.release();
+    if (!isNoRoom(error)) return false;
+    // One byte too much: something goes, if it may.
+    await retain(0, shelf.bytes - 1, mayGiveUpUnseen ? 'one' : 'nothing');
+    return urgent && (await reserve.spend(part.bytes.length));
+  };
+
+  metrics.logBytes.set(shelf.bytes);
   return {
     segments,
     get bytes() {
-      return bytes;
+      return shelf.bytes;
     },
     get blocked() {
       return blocked;
@@ -259,31 +190,34 @@ export function createSegmentStore(
       const held = isFull(wanted) ? segmentHeaderBytes : active!.segment.bytes;
       return rule.segmentBytes - held;
     },
-    async write(part, signal) {
-      for (;;) {
+    async write(part, urgent) {
+      for (let attempt = 1; ; attempt++) {
         try {
-          if (await makeRoom(part.bytes.length)) {
-            const file = await append(part);
-            await final(file.sync());
-            acknowledge(part);
-            return true;
+          const maxBytes = rule.maxBytes + (urgent ? (rule.reserveBytes ?? 0) : 0);
+          if (!(await makeRoom(part.bytes.length, maxBytes))) {
+            block('the log holds log.maxBytes of events that readers have not done with');
+            return false;
           }
-          block('the log holds log.maxBytes of events that readers have not done with');
+          if (!urgent) await repay();
+          await append(part);
+          if (!urgent) {
+            mayGiveUpUnseen = true;
+            unblock();
+          }
+          return true;
         } catch (error) {
-          if (!isWeather(error)) throw error;
-          block(messageOf(error));
-          // One byte too much: the oldest segment goes, if it may.
-          if (isNoRoom(error)) await retain(0, bytes - 1, mayGiveUpUnseen);
-        }
-        try {
-          await clock.sleep(retryMs, signal);
-        } catch {
-          return false;
+          const again = await giveWay(error, part, urgent).catch((each: unknown) => {
+            // The reserve lies on the same disk.
+            if (isWeather(each)) return false;
+            throw each;
+          });
+          if (!again || attempt === attemptsMax) return false;
         }
       }
     },
     async expire() {
-      await retain(0, rule.maxBytes, false);
+      if (rule.maxAgeMs !== undefined) await retain(0, rule.maxBytes, 'nothing');
+      await reserve.fill();
     },
     async close() {
       await retire();

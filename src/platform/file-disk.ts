@@ -4,13 +4,13 @@ import {
   read as readFd,
   write as writeFd,
 } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import { promisify } from 'node:util';
 import type { Disk, DiskFile } from './disk.ts';
+import { makeFolder } from './folder.ts';
 
 const fileMode = 0o640;
-const folderMode = 0o750;
 /** What `replace` writes before it takes the name of the file; never listed. */
 const unfinished = '.tmp';
 
@@ -25,8 +25,7 @@ export function createFileDisk(root: string): Disk {
       if (each === '.') return;
     }
   };
-  const createFolderOf = (path: string): Promise<unknown> =>
-    mkdir(at(posix.dirname(path)), { recursive: true, mode: folderMode });
+  const createFolderOf = (path: string): Promise<void> => makeFolder(at(posix.dirname(path)));
 
   return {
     async list(folder) {

@@ -19,7 +19,6 @@ import {
   constants,
   type FileHandle,
   link,
-  mkdir,
   open as openFile,
   readdir,
   stat,
@@ -29,6 +28,7 @@ import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { GatewayError, messageOf } from './errors.ts';
+import { makeFolder } from './folder.ts';
 
 const prefix = 'gateway.lock.';
 const answerMaxMs = 1_000;
@@ -99,15 +99,6 @@ export async function folderReadProblem(dir: string): Promise<string | undefined
     const { code } = error as NodeJS.ErrnoException;
     return `${dir} ${code === 'ENOENT' ? 'does not exist' : `cannot be read: ${messageOf(error)}`}`;
   }
-}
-
-/** Not `mkdir` with `recursive`: on /proc, where nothing can be created, that never returns. */
-async function makeFolder(dir: string): Promise<void> {
-  if ((await stat(dir).catch(ignoreMissing)) !== undefined) return;
-  await makeFolder(dirname(dir));
-  await mkdir(dir, { mode: 0o750 }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error;
-  });
 }
 
 /** Also absent: what lies in something that is not a folder. */

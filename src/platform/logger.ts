@@ -89,31 +89,46 @@ export function createLogger(options: LoggerOptions = {}): Logger {
 
 /**
  * The logger of the process, on standard error: `TIDEGATE_LOG_LEVEL` and `TIDEGATE_LOG_FORMAT`
- * choose, and the journal's conventions are kept when standard error leads there. Throws
+ * choose, else the level is `standardLevel`; the journal's conventions are kept when standard error leads there. Throws
  * `GW_CONFIG_INVALID` for a level or format that does not exist.
  */
-export function createProcessLogger(environment = process.env): Logger {
+export function createProcessLogger(
+  environment = process.env,
+  standardLevel: LogLevel = 'info',
+): Logger {
+  const [problem] = logSettingProblems(environment);
+  if (problem !== undefined) {
+    throw new GatewayError('GW_CONFIG_INVALID', `${problem.name}: ${problem.message}`);
+  }
   process.stderr.on('error', nothing);
   return createLogger({
-    level: oneOf('TIDEGATE_LOG_LEVEL', logLevels, environment) ?? 'info',
+    level: oneOf('TIDEGATE_LOG_LEVEL', logLevels, environment) ?? standardLevel,
     format: oneOf('TIDEGATE_LOG_FORMAT', logFormats, environment) ?? 'text',
     journal: leadsToJournal(2, environment),
   });
 }
 
+/** What is wrong with `TIDEGATE_LOG_LEVEL` and `TIDEGATE_LOG_FORMAT`, and the remedy. */
+export function logSettingProblems(
+  environment: Readonly<Record<string, string | undefined>>,
+): { readonly name: string; readonly message: string }[] {
+  return Object.entries({ TIDEGATE_LOG_LEVEL: logLevels, TIDEGATE_LOG_FORMAT: logFormats })
+    .filter(
+      ([name, allowed]) => environment[name] && oneOf(name, allowed, environment) === undefined,
+    )
+    .map(([name, allowed]) => {
+      const value = JSON.stringify(environment[name]);
+      return { name, message: `must be one of ${allowed.join(', ')}, not ${value}.` };
+    });
+}
+
 function oneOf<T extends string>(
   name: string,
   allowed: readonly T[],
-  environment: NodeJS.ProcessEnv,
+  environment: Readonly<Record<string, string | undefined>>,
 ): T | undefined {
-  const value = environment[name];
-  if (value === undefined || value === '') return undefined;
-  const found = allowed.find((each) => each === value.toLowerCase());
-  if (found !== undefined) return found;
-  throw new GatewayError(
-    'GW_CONFIG_INVALID',
-    `${name}: must be one of ${allowed.join(', ')}, not ${JSON.stringify(value)}.`,
-  );
+  const value = environment[name]?.toLowerCase();
+  return allowed.find((each) => each === value);
 }
 
 /** Whether the file descriptor is the stream that systemd connected to the journal. */

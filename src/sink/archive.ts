@@ -12,7 +12,7 @@ import type { Logger } from '../platform/logger.ts';
 export interface ArchiveLimits {
   /** A new file begins with each of these spans of UTC time, … */
   readonly rotateMs: number;
-  /** … and before a file would grow beyond this. */
+  /** … and before a file would grow beyond this. A longer line has a file of its own. */
   readonly rotateBytes: number;
   /** The oldest files are removed when there are more, … */
   readonly keepFiles: number;
@@ -21,7 +21,10 @@ export interface ArchiveLimits {
 }
 
 export interface Archive {
-  /** Resolves when the lines would survive power loss. What it throws ends the use of the archive. */
+  /**
+   * Whole lines, each with its newline. Resolves when they would survive power loss. What it throws
+   * ends the use of the archive; some of the lines may be in it then.
+   */
   append(lines: Uint8Array, nowMs: number): Promise<void>;
   close(): Promise<void>;
 }
@@ -57,11 +60,11 @@ export async function openArchive(
     last.bytes = whole;
   }
 
-  const isDone = (member: Member, more: number, nowMs: number): boolean =>
-    Math.floor(member.begun / limits.rotateMs) !== Math.floor(nowMs / limits.rotateMs) ||
-    (member.bytes > 0 && member.bytes + more > limits.rotateBytes);
+  const isOfAnotherSpan = (member: Member, nowMs: number): boolean =>
+    Math.floor(member.begun / limits.rotateMs) !== Math.floor(nowMs / limits.rotateMs);
 
-  const begin = async (nowMs: number) => {
+  /** Begins a file in which there must be room for so many bytes. */
+  const begin = async (nowMs: number, bytes: number) => {
     await current?.file.close();
     current = undefined;
     const number = (members.at(-1)?.number ?? 0) + 1;
@@ -70,12 +73,12 @@ export async function openArchive(
     await disk.syncFolder('.');
     members.push(member);
     current = { member, file };
-    await removeOldest();
+    await removeOldest(Math.max(bytes, limits.rotateBytes));
     return current;
   };
 
-  const removeOldest = async (): Promise<void> => {
-    let bytes = limits.rotateBytes;
+  const removeOldest = async (room: number): Promise<void> => {
+    let bytes = room;
     for (const member of members) bytes += member.bytes;
     while (members.length > 1) {
       if (members.length <= limits.keepFiles && bytes <= limits.keepBytes) return;
@@ -91,13 +94,25 @@ export async function openArchive(
 
   return {
     async append(lines, nowMs) {
-      const { member, file } =
-        current === undefined || isDone(current.member, lines.length, nowMs)
-          ? await begin(nowMs)
-          : current;
-      await file.append(lines);
-      await file.sync();
-      member.bytes = file.size;
+      for (let from = 0; from < lines.length; ) {
+        if (current === undefined || isOfAnotherSpan(current.member, nowMs)) {
+          await begin(nowMs, endOfLine(lines, from) - from);
+        }
+        let { member, file } = current!;
+        let to = endOfLines(lines, from, limits.rotateBytes - member.bytes);
+        if (to === from) {
+          to = endOfLine(lines, from);
+          if (member.bytes > 0) {
+            // Not the end of this line only: more may find room behind it.
+            ({ member, file } = await begin(nowMs, to - from));
+            to = Math.max(to, endOfLines(lines, from, limits.rotateBytes));
+          }
+        }
+        await file.append(lines.subarray(from, to));
+        await file.sync();
+        member.bytes = file.size;
+        from = to;
+      }
     },
     async close() {
       await current?.file.close();
@@ -127,6 +142,17 @@ async function membersOf(disk: Disk): Promise<Member[]> {
 
 const newline = 0x0a;
 const chunkBytes = 65_536;
+
+function endOfLine(lines: Uint8Array, from: number): number {
+  return lines.indexOf(newline, from) + 1;
+}
+
+/** Behind the last line that ends within so many bytes; where they begin when none does. */
+function endOfLines(lines: Uint8Array, from: number, bytes: number): number {
+  if (bytes <= 0) return from;
+  if (from + bytes >= lines.length) return lines.length;
+  return Math.max(from, lines.lastIndexOf(newline, from + bytes - 1) + 1);
+}
 
 /** The bytes up to and with the last newline. */
 async function wholeLinesOf(file: DiskFile): Promise<number> {

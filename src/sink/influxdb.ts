@@ -100,6 +100,7 @@ export const influxdbKind: SinkKind<typeof options> = {
     }
     const encode = createLineEncoder(given);
     const target = writeUrlOf(given);
+    const database = createCreation(async () => await createDatabase(given, parts));
     return {
       name: parts.name,
       types: ['reading', 'alert'],
@@ -112,7 +113,7 @@ export const influxdbKind: SinkKind<typeof options> = {
         });
         try {
           const headers = await headersOf(given, parts);
-          await prove(client, target, headers, given, parts, signal);
+          await prove(client, target, headers, { given, parts, database }, signal);
           return connectionOf({ client, target, headers, encode, given, parts });
         } catch (error) {
           client.close();
@@ -172,24 +173,57 @@ async function prove(
   client: HttpClient,
   target: URL,
   headers: Headers,
-  given: Options,
-  parts: SinkParts,
+  { given, parts, database }: Proving,
   signal: AbortSignal,
 ): Promise<void> {
+  const { count } = database;
   const answer: HttpAnswer = await client.send('POST', target, headers, new Uint8Array(0), signal);
   if (answer.status === 400 || answer.status === 422) return;
   if (given.version === 1 && given.create && isDatabaseMissing(answer)) {
-    await createDatabase(given, parts, signal);
+    // Not again what was made since we asked.
+    if (database.count === count) await orAborted(database.make(), signal);
     return;
   }
   outcomeOf(answer, [], parts.clock.now());
 }
 
-async function createDatabase(
-  given: Options,
-  { name, logger, secrets }: SinkParts,
-  signal: AbortSignal,
-): Promise<void> {
+interface Proving {
+  readonly given: Options;
+  readonly parts: SinkParts;
+  readonly database: Creation;
+}
+
+/** Something that both lanes find missing, and that is made once. */
+interface Creation {
+  /** How often it has been made. */
+  readonly count: number;
+  /** Whoever asks while it is being made waits for that. */
+  make(): Promise<void>;
+}
+
+function createCreation(work: () => Promise<void>): Creation {
+  let current: Promise<void> | undefined;
+  let count = 0;
+  const make = async (): Promise<void> => {
+    try {
+      await work();
+      count++;
+    } finally {
+      current = undefined;
+    }
+  };
+  return {
+    get count() {
+      return count;
+    },
+    async make() {
+      current ??= make();
+      await current;
+    },
+  };
+}
+
+async function createDatabase(given: Options, { name, logger, secrets }: SinkParts): Promise<void> {
   const { InfluxDB } = await import('influx');
   const url = new URL(given.url);
   const isTls = url.protocol === 'https:';
@@ -210,10 +244,9 @@ async function createDatabase(
   });
   const database = given.database!;
   try {
-    await orAborted(administration.createDatabase(database), signal);
+    await administration.createDatabase(database);
     logger.info({ sink: name, database }, 'Created the database in InfluxDB.');
   } catch (error) {
-    signal.throwIfAborted();
     // Somebody else may create it: the writes will tell.
     logger.warn(
       { sink: name, database, error: messageOf(error) },

@@ -1,3 +1,6 @@
+import type { Clock } from '../platform/clock.ts';
+import { within } from '../platform/within.ts';
+
 /** Something that is opened once for several users, who take turns. */
 export interface Shared<T> {
   /** Opens it, unless it is open already. */
@@ -11,7 +14,10 @@ export interface Use<T> {
    * is aborted; what has begun then still comes to its end before the next turn.
    */
   run(work: (open: T) => Promise<void>, signal: AbortSignal): Promise<void>;
-  /** The last user closes it. Twice is fine. */
+  /**
+   * The last user closes it. Twice is fine. Resolves after half a second even when what others do
+   * with it does not come to an end: it is then closed when it does.
+   */
   end(): Promise<void>;
 }
 
@@ -21,8 +27,11 @@ interface Opened<T> {
   failed: boolean;
 }
 
+const endMaxMs = 500;
+
 export function createShared<T extends { close(): Promise<void> }>(
   open: () => Promise<T>,
+  clock: Clock,
 ): Shared<T> {
   let current: Opened<T> | undefined;
   let turn: Promise<unknown> = Promise.resolve();
@@ -70,7 +79,11 @@ export function createShared<T extends { close(): Promise<void> }>(
           await orAborted(working, signal);
         },
         async end() {
-          ended ??= inTurn(async () => await leave(opened));
+          ended ??= within(
+            inTurn(async () => await leave(opened)),
+            endMaxMs,
+            clock,
+          );
           await ended;
         },
       };

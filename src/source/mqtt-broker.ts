@@ -5,19 +5,24 @@ import { type Listener, type ListenerAddress, openListener } from '../broker/lis
 import type { BrokerOptions, ListenerOptions } from '../broker/options.ts';
 import { Retained } from '../broker/retained.ts';
 import { Sessions } from '../broker/sessions.ts';
-import { statusOf, statusTopic } from '../broker/status.ts';
-import { within } from '../broker/within.ts';
+import { offlineOf, statusTopic } from '../broker/status.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Random } from '../platform/random.ts';
 import type { Secrets } from '../platform/secrets.ts';
+import { within } from '../platform/within.ts';
 import type { Source } from './source.ts';
 
 export interface BrokerSourceParts {
   /** The gateway's id. */
   readonly gateway: string;
   readonly version: string;
+  /**
+   * What `tidegate/status` says of the gateway, without state and lag. The broker publishes it only
+   * when it is told to end, as offline; that it is online is for the gateway to say.
+   */
+  readonly status?: Readonly<Record<string, unknown>>;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -54,6 +59,8 @@ export function createBrokerSource(options: BrokerOptions, parts: BrokerSourcePa
   const { clock, logger, metrics } = parts;
   const { limits } = options;
   const bounds: Bounds = { ...defaultBounds, ...parts.bounds };
+  const { gateway, version } = parts;
+  const offline = offlineOf(parts.status ?? { gateway, version });
   const dropped = (reason: string, messages = 1): void =>
     metrics.brokerDropped.inc({ reason }, messages);
   const sessions = new Sessions({
@@ -102,8 +109,6 @@ export function createBrokerSource(options: BrokerOptions, parts: BrokerSourcePa
     const listeners = await listen(on, end);
     broker = on;
     addresses = listeners.map((listener) => listener.address);
-    const facts = { ...parts, since: clock.now() };
-    await publish(statusTopic, statusOf('online', facts), { retain: true, qos: 0 });
     logger.info({ listeners: addresses }, 'The broker is open.');
     signal.addEventListener('abort', () => end(), { once: true });
     if (signal.aborted) end();
@@ -112,7 +117,7 @@ export function createBrokerSource(options: BrokerOptions, parts: BrokerSourcePa
     const error = await ended;
     for (const listener of listeners) listener.close();
     await within(on.settle(), bounds.stopAckMaxMs, clock);
-    await publish(statusTopic, statusOf('offline', facts), { retain: true, qos: 0 });
+    if (error === undefined) await publish(statusTopic, offline, { retain: true, qos: 0 });
     broker = undefined;
     addresses = [];
     await on.close();

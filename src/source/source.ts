@@ -20,4 +20,13 @@ export interface Source {
    * Calls `opened` once messages can arrive.
    */
   run(ingest: Ingest, signal: AbortSignal, opened: () => void): Promise<void>;
+  /**
+   * Publishes for the gateway itself, where a source can; never ingested. Before it is open only what
+   * is to be retained is kept.
+   */
+  publish?(
+    topic: string,
+    payload: Uint8Array | string,
+    options: { readonly retain: boolean; readonly qos: 0 | 1 | 2 },
+  ): Promise<void>;
 }

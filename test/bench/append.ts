@@ -2,6 +2,7 @@
  * The log by itself, on the real disk: readings of a 120-byte JSON payload, so many to a commit.
  * `node dist/test/bench/append.js` after `npm run build`.
  */
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,6 +12,7 @@ import type { Draft } from '../../src/event/event.ts';
 import { BatchWriter } from '../../src/log/batch.ts';
 import { EventDecoder } from '../../src/log/event-decoder.ts';
 import { type GroupPlace, groupAt } from '../../src/log/group.ts';
+import { createKeyring, noKeys } from '../../src/log/keyring.ts';
 import type { Entry, EventLog, Position } from '../../src/log/log.ts';
 import { openEventLog } from '../../src/log/segment-log.ts';
 import { createFileDisk } from '../../src/platform/file-disk.ts';
@@ -50,9 +52,14 @@ function draftsOf(count: number): Draft[] {
   }));
 }
 
-async function openLog(folder: string): Promise<{ log: EventLog; metrics: Metrics }> {
+const sealed = createKeyring(randomBytes(32));
+
+async function openLog(
+  folder: string,
+  keys = noKeys,
+): Promise<{ log: EventLog; metrics: Metrics }> {
   const metrics = createMetrics();
-  const parts = { disk: createFileDisk(folder), clock, random: systemRandom, metrics };
+  const parts = { disk: createFileDisk(folder), clock, random: systemRandom, metrics, keys };
   const log = await openEventLog(
     { ...parts, logger: silentLogger, readers: () => [] },
     { maxBytes: 2 ** 32, whenFull: 'dropOldest', commitDelayMs: 0 },
@@ -67,10 +74,16 @@ const writtenBytes = async (metrics: Metrics): Promise<number> =>
 const processBytes = (): number =>
   Number(/^write_bytes: (\d+)/m.exec(readFileSync('/proc/self/io', 'latin1'))?.[1] ?? 0);
 
-async function benchCommits(folder: string, print: Print): Promise<void> {
+async function benchCommits(
+  folder: string,
+  print: Print,
+  sizes: readonly number[],
+  keys = noKeys,
+): Promise<void> {
   const drafts = draftsOf(20_000);
-  for (const perCommit of [1, 10, 100, 1_000]) {
-    const { log, metrics } = await openLog(join(folder, `commits-${perCommit}`));
+  const kind = keys === noKeys ? '' : ', encrypted';
+  for (const perCommit of sizes) {
+    const { log, metrics } = await openLog(join(folder, `commits-${perCommit}${kind}`), keys);
     const commits = Math.min(3_000, Math.ceil(1_000_000 / perCommit));
     let next = 0;
     const commit = async (): Promise<void> => {
@@ -88,7 +101,7 @@ async function benchCommits(folder: string, print: Print): Promise<void> {
     const perPayload = ((await writtenBytes(metrics)) - bytes) / payload;
     const pagesPerPayload = (processBytes() - process) / payload;
     print(
-      `${String(perCommit).padStart(5)} per commit: ${rate.padStart(9)} events/s, ` +
+      `${String(perCommit).padStart(5)} per commit${kind}: ${rate.padStart(9)} events/s, ` +
         `${((ms * 1_000) / commits).toFixed(0)} µs a commit, written ${perPayload.toFixed(2)} x ` +
         `payload, to the disk ${pagesPerPayload.toFixed(2)} x`,
     );
@@ -142,41 +155,56 @@ async function benchTail(folder: string, print: Print): Promise<void> {
 const rateOf = (count: number, ms: number): string =>
   Math.round((count * 1_000) / ms).toLocaleString('en');
 
-/** No disk: what the processor does for one event, in commits of 100. */
-function benchCodec(print: Print): void {
+/** No disk: what the processor does for one event, in commits of so many. */
+function benchCodec(print: Print, perCommit: number, keys = noKeys): void {
   const logId = 7;
   const drafts = draftsOf(20_000);
-  const writer = new BatchWriter(logId, clock, 1);
-  const decoder = new EventDecoder(logId);
+  const sealing = keys.current && { key: keys.current, random: systemRandom };
+  const writer = new BatchWriter(logId, clock, 1, sealing);
+  const decoder = new EventDecoder(logId, keys);
   const resolve = (): void => {};
   let best = { encode: Number.POSITIVE_INFINITY, decode: Number.POSITIVE_INFINITY };
   for (let round = 0; round < 12; round++) {
     const batches: Buffer[] = [];
     let begun = clock.monotonic();
     for (let i = 0; i < drafts.length; ) {
-      for (let end = i + 100; i < end; i++) writer.add([drafts[i]!], resolve);
-      batches.push(writer.take().bytes);
+      for (let end = i + perCommit; i < end; i++)
+        writer.add({ drafts: [drafts[i]!], resolve, reject: resolve });
+      const { bytes, groups } = writer.take();
+      let from = 0;
+      for (const { end } of groups) {
+        batches.push(bytes.subarray(from, end));
+        from = end;
+      }
     }
     const encode = clock.monotonic() - begun;
     begun = clock.monotonic();
     for (const bytes of batches) {
       const entries: Entry[] = [];
       decoder.open(bytes, groupAt(bytes, 0, logId) as GroupPlace);
-      decoder.take(100, 0, entries);
+      decoder.take(perCommit, 0, entries);
     }
     const decode = clock.monotonic() - begun;
     best = { encode: Math.min(best.encode, encode), decode: Math.min(best.decode, decode) };
   }
   const nsOf = (ms: number): string => ((ms * 1e6) / drafts.length).toFixed(0);
-  print(`encode ${nsOf(best.encode)} ns an event, decode ${nsOf(best.decode)} ns`);
+  const kind = keys === noKeys ? 'in plain' : 'encrypted';
+  print(
+    `${perCommit} per commit ${kind}: encode ${nsOf(best.encode)} ns an event, ` +
+      `decode ${nsOf(best.decode)} ns`,
+  );
 }
 
 export async function run(print: Print): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'tidegate-bench-'));
   try {
     print(`payload ${payloadBytes} bytes, 7 fields, ${devices} devices`);
-    benchCodec(print);
-    await benchCommits(folder, print);
+    for (const perCommit of [100, 1_000]) {
+      benchCodec(print, perCommit);
+      benchCodec(print, perCommit, sealed);
+    }
+    await benchCommits(folder, print, [1, 10, 100, 1_000]);
+    await benchCommits(folder, print, [10, 100, 1_000], sealed);
     await benchReading(join(folder, 'reading'), print);
     await benchTail(join(folder, 'tail'), print);
   } finally {

@@ -84,7 +84,7 @@ function decodeAndMap(mapping: object, all: readonly Message[]) {
   return (index: number): unknown => {
     const message = all[index & 1_023]!;
     const route = routeOf(message.topic)!;
-    return route.readingsOf(route.codec.decode(message.payload), message);
+    return route.read(message);
   };
 }
 

@@ -40,6 +40,8 @@ export interface TestBrokerOptions {
   readonly ingest?: Ingest;
   /** The folder that secrets are relative to. */
   readonly folder?: string;
+  /** What `tidegate/status` says of the gateway. */
+  readonly status?: Readonly<Record<string, unknown>>;
 }
 
 const open: { stop(): Promise<void> }[] = [];
@@ -72,6 +74,7 @@ export async function openTestBroker(given: TestBrokerOptions = {}): Promise<Tes
       metrics,
       secrets: openSecrets(given.folder ?? '.'),
       ...(given.bounds === undefined ? {} : { bounds: given.bounds }),
+      ...(given.status === undefined ? {} : { status: given.status }),
     },
   );
   const messages: Message[] = [];

@@ -11,6 +11,9 @@ export interface Span {
 export const keyOf = (device: unknown, boot: unknown, seq: unknown): string =>
   `${device} ${boot} ${seq}`;
 
+/** Messages of the fleet say from which life of their device they are; others are not counted. */
+export const isCounted = (boot: unknown): boolean => boot !== undefined && Number(boot) >= 0;
+
 /** What the log has been seen to hold, kept also when it no longer does. */
 export interface Books {
   /** Where each message of the fleet was recorded. */
@@ -32,6 +35,7 @@ export function createBooks(): Books {
     const { position } = entry;
     if (entry.type === 'reading') {
       const { boot, seq } = entry.data.fields;
+      if (!isCounted(boot)) return;
       const key = keyOf(entry.subject, boot, seq);
       const before = positions.get(key);
       if (before === undefined) positions.set(key, [position]);

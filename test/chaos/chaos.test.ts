@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
 import { available } from '../services/child.ts';
+import { faultsImpossible } from './fault.ts';
+import { imageImpossible } from './image.ts';
 import { chaosOptionsOf } from './options.ts';
 import { reportOf } from './report.ts';
 import { tryRivals } from './rivals.ts';
@@ -18,6 +20,17 @@ test.runIf(installed)(
     const outcome = await runChaos(options, (line) => said.push(line));
     expect(outcome.verdict.problems, reportOf(options, outcome, [])).toEqual([]);
     expect(outcome.notes.length, said.join('\n')).toBeGreaterThan(5);
+  },
+);
+
+test.runIf(installed && imageImpossible() === undefined && faultsImpossible() === undefined)(
+  'the report tells what a disk that lies about syncs has lost',
+  { timeout: 240_000 },
+  async () => {
+    const given = ['--minutes', '0.25', '--seed', `${seed}`, '--only', 'cut'];
+    const options = { ...chaosOptionsOf(given)!, lies: true };
+    const { verdict } = await runChaos(options, () => {});
+    expect(verdict.problems.join('\n')).toMatch(/acknowledged and (never in|gone from) the log/);
   },
 );
 

@@ -5,15 +5,29 @@ import type { World } from './world.ts';
 /** Segments are named after their first position, in twenty digits. */
 const segmentName = /^(\d{20})\.[a-z]+$/;
 
-/** Flips a bit, blanks a page or cuts off the end of a segment that is no longer written to. */
-export async function damageOldSegment(world: World, random: World['random']): Promise<string> {
-  const folder = join(world.gateway.dataDir, 'log');
-  const names = (await readdir(folder)).filter((name) => segmentName.test(name)).sort();
+const folderOf = (world: World): string => join(world.gateway.dataDir, 'log');
+
+/** The names of the segments, oldest first. */
+export async function segmentsOf(world: World): Promise<string[]> {
+  const names = await readdir(folderOf(world));
+  return names.filter((name) => segmentName.test(name)).sort();
+}
+
+/**
+ * Flips a bit, blanks a page or cuts off the end of a segment that is no longer written to: the
+ * newest of these, or any.
+ */
+export async function damageOldSegment(
+  world: World,
+  random: World['random'],
+  which: 'newest' | 'any',
+): Promise<string> {
+  const names = await segmentsOf(world);
   const old = names.slice(0, -1);
   if (old.length === 0) return 'there is no old segment yet';
-  const index = Math.floor(random.next() * old.length);
+  const index = which === 'newest' ? old.length - 1 : Math.floor(random.next() * old.length);
   const name = old[index]!;
-  const path = join(folder, name);
+  const path = join(folderOf(world), name);
   const { size } = await stat(path);
   const offset = Math.floor(random.next() * size);
   const file = await open(path, 'r+');

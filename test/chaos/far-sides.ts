@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { connectAsync, type MqttClient } from 'mqtt';
 import type { InfluxDb } from '../services/influxdb.ts';
 import type { Mosquitto } from '../services/mosquitto.ts';
-import { keyOf } from './books.ts';
+import { isCounted, keyOf } from './books.ts';
 
 /** What has arrived somewhere. */
 export interface Arrived {
@@ -31,7 +31,7 @@ function createArrived() {
     arrived,
     note({ id, type, subject, data }: CloudEventJson): void {
       if (type === 'io.tidegate.alert.v1') arrived.alerts.add(`${data.incident} ${data.state}`);
-      if (type !== 'io.tidegate.reading.v1') return;
+      if (type !== 'io.tidegate.reading.v1' || !isCounted(data.fields?.boot)) return;
       const key = keyOf(subject, data.fields?.boot, data.fields?.seq);
       arrived.readings.set(key, (arrived.readings.get(key) ?? 0) + 1);
       const before = ids.get(key);

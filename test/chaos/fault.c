@@ -140,10 +140,9 @@ int rename(const char *from, const char *to) {
   return real(from, to);
 }
 
-/* Without room or leave to write, what is there can still be opened for reading. */
+/* Only what is opened to be written to is meant. */
 static int open_verdict(const char *path, int flags) {
-  int reads = (flags & O_ACCMODE) == O_RDONLY && !(flags & O_CREAT);
-  if (control && reads && (control->error == ENOSPC || control->error == EROFS)) return 0;
+  if ((flags & O_ACCMODE) == O_RDONLY && !(flags & O_CREAT)) return 0;
   int v = verdict(OPEN, -1, path);
   return v > 0 ? v : 0;
 }

@@ -6,6 +6,7 @@ import { delimiter, join } from 'node:path';
 import { repositoryRoot } from '../e2e/process/build.ts';
 
 const operations = {
+  /** To write. */
   open: 1,
   /** write, pwrite, writev, pwritev. */
   write: 2,

@@ -15,6 +15,8 @@ export interface ChaosOptions {
   readonly report?: string;
   /** Whether other brokers are put through the same. */
   readonly rivals: boolean;
+  /** The disk says that it has synced and has not: to see whether the run would tell. */
+  readonly lies?: boolean;
 }
 
 export const help = `Usage: npm run chaos -- [options]

@@ -25,8 +25,10 @@ export interface Publisher {
   /** Resolves when the connection is gone, however that came. */
   readonly closed: Promise<void>;
   readonly connected: boolean;
-  /** Sends nothing new; resolves once all that was sent is acknowledged, false if the connection ends before. */
-  settled(): Promise<boolean>;
+  /** Messages that were sent, or will be sent again, and are not acknowledged. */
+  readonly unsettled: number;
+  /** Sends nothing new. */
+  stop(): void;
   end(): Promise<void>;
 }
 
@@ -47,7 +49,6 @@ export async function openPublisher(options: PublisherOptions): Promise<Publishe
   const client = await connected(options);
   let inFlight = 0;
   let sending = true;
-  let wake: (() => void) | undefined;
   const unsettled = [...ledger.sent].filter((seq) => !ledger.acknowledged.has(seq));
   const newMax = ledger.next + (options.messagesMax ?? Number.POSITIVE_INFINITY);
 
@@ -73,13 +74,9 @@ export async function openPublisher(options: PublisherOptions): Promise<Publishe
   const next = (): void => {
     inFlight--;
     sendMore();
-    if (inFlight === 0) wake?.();
   };
   const closed = new Promise<void>((resolve) => {
-    client.once('close', () => {
-      wake?.();
-      resolve();
-    });
+    client.once('close', () => resolve());
   });
   client.on('error', () => {});
   sendMore();
@@ -88,14 +85,11 @@ export async function openPublisher(options: PublisherOptions): Promise<Publishe
     get connected() {
       return client.connected;
     },
-    async settled() {
+    get unsettled() {
+      return inFlight + unsettled.length;
+    },
+    stop() {
       sending = false;
-      while (client.connected && (inFlight > 0 || unsettled.length > 0)) {
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-      }
-      return client.connected;
     },
     async end() {
       sending = false;

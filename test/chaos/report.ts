@@ -16,7 +16,7 @@ export function reportOf(
   const lines = [
     '# Chaos report',
     '',
-    clean ? '**Nothing was lost.**' : `**${verdict.problems.length} problems.**`,
+    clean ? '**Nothing was lost.**' : `**Problems: ${verdict.problems.length}.**`,
     '',
     ...verdict.problems.map((problem) => `- ${problem}`),
     ...(clean ? [] : ['']),
@@ -45,7 +45,7 @@ export function reportOf(
       : []),
     ...(verdict.audit === undefined
       ? ['This version has no `tidegate audit`.', '']
-      : ['```', verdict.audit, '```', '']),
+      : ['```', ...auditLines(verdict.audit).short, '```', '']),
     ...rivalTable(rivals),
     `${versions()}`,
     '',
@@ -53,10 +53,19 @@ export function reportOf(
     '',
     ...notes.map(({ atMs, trouble, detail }) => `- ${clock(atMs)} ${trouble}: ${detail}`),
     '',
+    ...auditLines(verdict.audit ?? '').long.map((line) => `- ${line}`),
+    '',
     '</details>',
     '',
   ];
   return lines.join('\n');
+}
+
+/** The table of the audit, and apart from it each loss by its positions. */
+function auditLines(audit: string): { readonly short: string[]; readonly long: string[] } {
+  const lines = audit.split('\n');
+  const isLong = (line: string): boolean => /: positions? \d/.test(line);
+  return { short: lines.filter((line) => !isLong(line)), long: lines.filter(isLong) };
 }
 
 const most = (samples: Outcome['samples'], of: 'rssMib' | 'descriptors'): string =>

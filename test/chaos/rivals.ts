@@ -3,11 +3,11 @@
  * is away and wants them all; then kill -9, and the subscriber comes back. Beside them Tidegate,
  * whose log is asked.
  */
-import { readFile, rm } from 'node:fs/promises';
+import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import mqtt from 'mqtt';
-import { available, temporaryFolder } from '../services/child.ts';
+import { available, eventually, type RunningService, temporaryFolder } from '../services/child.ts';
 import { startMosquitto } from '../services/mosquitto.ts';
 import { createGatewayProcess } from './gateway.ts';
 
@@ -68,6 +68,7 @@ async function tryMosquitto(name: string, messages: number, lines: string[]): Pr
   const server = await startMosquitto({ lines: [...lines, 'max_queued_messages 0'] });
   try {
     await subscribeAndLeave(server.url);
+    await saveNow(server);
     const before = await writtenBy(server.pid);
     const sent = await publishAll(server.url, messages);
     const writtenBytes = (await writtenBy(server.pid)) - before;
@@ -85,8 +86,12 @@ async function subscribeAndLeave(url: string): Promise<void> {
   const client = await mqtt.connectAsync(url, session);
   await client.subscribeAsync('sensors/#', { qos: 1 });
   await client.endAsync();
-  // The session itself is kept only with the next save, which is not what is tried here.
-  await sleep(2_500);
+}
+
+/** That the session itself is not lost is no part of the trial: SIGUSR1 saves it. */
+async function saveNow(server: RunningService): Promise<void> {
+  process.kill(server.pid!, 'SIGUSR1');
+  await eventually(() => stat(join(server.folder, 'data', 'mosquitto.db')));
 }
 
 async function countBack(url: string): Promise<number> {

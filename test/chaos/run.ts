@@ -1,13 +1,15 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connectAsync } from 'mqtt';
+import mqtt, { connectAsync } from 'mqtt';
 import { seededRandom } from '../../src/platform/random.ts';
 import { metricsOf, type Program, startProgram } from '../e2e/process/program.ts';
 import { eventually } from '../services/child.ts';
 import { keyOf } from './books.ts';
+import { tailOf } from './gateway-troubles.ts';
 import type { ChaosOptions } from './options.ts';
-import { type Trouble, tailOf, troublesOf } from './troubles.ts';
+import type { Trouble } from './trouble.ts';
+import { troublesOf } from './troubles.ts';
 import { judge, type Verdict } from './verdict.ts';
 import { footprintOf, openWorld, type World } from './world.ts';
 
@@ -35,6 +37,8 @@ const calmMaxMs = 2_500;
 /** So many parties are in trouble at once. */
 const atOnceMax = 2;
 const sampleMs = 1_000;
+const bulkBytes = 16_000;
+const bulkEveryMs = 100;
 const healMaxMs = 120_000;
 
 /** A whole run: trouble, healing, judgement. */
@@ -54,19 +58,24 @@ export async function runChaos(
   const over = new AbortController();
   try {
     await mkdir(world.archive, { recursive: true });
+    if (options.lies) {
+      await world.faults?.inject({ operations: ['fsync', 'fdatasync'], error: 'lie' });
+    }
     await world.gateway.start();
     const ledger = join(world.folder, 'ledger.ndjson');
     const fleet = await startFleet(world, options, ledger);
     const sampling = sample(world, samples, over.signal);
+    const bulk = sendBulk(world, over.signal);
     await makeTrouble(world, options, note);
     await heal(world);
+    over.abort();
     note('healed', 'everything works again');
     const fleetEnd = await fleet.ended;
+    await restartIfEnded(world, new Map(), note);
     const acknowledged = await acknowledgedIn(ledger);
     await coolDown(world, acknowledged);
     await caughtUp(world);
-    over.abort();
-    await sampling;
+    await Promise.all([sampling, bulk]);
     const audit = await world.gateway.command('audit', '--config', configOf(world));
     world.mayEnd = true;
     const stopped = await world.gateway.stop();
@@ -74,6 +83,9 @@ export async function runChaos(
     const fleetSaid = fleetEnd.code === 0 ? undefined : tailOf(`${fleet.stdout}${fleet.stderr}`);
     const verdict = await judge(world, { acknowledged, audit, stopped, fleetSaid, samples });
     return { notes, samples, impossible: world.impossible, verdict };
+  } catch (error) {
+    const last = tailOf(world.gateway.program?.stderr ?? '');
+    throw new Error(`${world.crashes.join('; ')} ${last}`, { cause: error });
   } finally {
     over.abort();
     await world.close();
@@ -152,6 +164,22 @@ async function restartIfEnded(
   }
   await world.gateway.start();
   world.mayEnd = false;
+}
+
+/** Long messages that nobody counts, so that the log fills one file after the other. */
+async function sendBulk(world: World, signal: AbortSignal): Promise<void> {
+  const client = mqtt.connect(`mqtt://127.0.0.1:${world.wires.devices.port}`, {
+    clientId: 'bulk',
+    reconnectPeriod: 500,
+    queueQoSZero: false,
+  });
+  client.on('error', () => {});
+  const payload = JSON.stringify({ text: 'bulk '.repeat(bulkBytes / 5) });
+  while (!signal.aborted) {
+    if (client.connected) client.publish('sensors/bulk/text', payload, { qos: 0 });
+    await sleep(bulkEveryMs, undefined, { signal }).catch(() => {});
+  }
+  await client.endAsync(true);
 }
 
 async function heal(world: World): Promise<void> {

@@ -144,7 +144,7 @@ export async function openWorld(options: ChaosOptions): Promise<World> {
   }
 }
 
-/** Small segments, so that there are old ones to damage and to drop within a minute. */
+/** As little log as there can be, so that retention has something to do. */
 function settingsOf(archive: string, influx?: Wire, cloud?: Wire): string {
   const retry = 'retry: { minMs: 100, maxMs: 1000 }';
   const sinks = [`  archive: { kind: file, path: '${archive}', ${retry} }`];
@@ -157,7 +157,7 @@ function settingsOf(archive: string, influx?: Wire, cloud?: Wire): string {
     const url = `mqtt://127.0.0.1:${cloud.port}`;
     sinks.push(`  cloud: { kind: mqtt, url: '${url}', topic: '${topic}', ${retry} }`);
   }
-  return `log: { maxBytes: 4MiB, whenFull: dropOldest }
+  return `log: { maxBytes: 16MiB, whenFull: dropOldest }
 ingest:
   - topic: 'sensors/{device}/{measurement}'
     codec: json

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { DecodeError, type Document } from '../../src/codec/codec.ts';
-import { codecKinds } from '../../src/codec/index.ts';
+import { codecKinds, codecNames, createCodec } from '../../src/codec/index.ts';
 import { jsonCodec } from '../../src/codec/json.ts';
 import { jsonProblemOf } from '../../src/codec/json-problem.ts';
 
@@ -42,12 +42,16 @@ test('bytes decode alike whether they are a Buffer, a Uint8Array or part of one'
   expect(jsonCodec.decode(Buffer.from(part))).toEqual({ t: 20.5 });
 });
 
+const codecs = codecNames
+  .filter((name) => codecKinds[name].options.safeParse({}).success)
+  .map((name) => createCodec(name));
+
 test('random bytes are decoded or refused with a reason, never anything else', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
-      for (const kind of Object.values(codecKinds)) {
+      for (const codec of codecs) {
         try {
-          kind.create().decode(bytes);
+          codec.decode(bytes);
         } catch (error) {
           expect(error).toBeInstanceOf(DecodeError);
         }

@@ -11,6 +11,7 @@ let folder: string;
 const servers = new Set<Server>();
 const sockets = new Set<Socket>();
 beforeEach(() => {
+  environment = {};
   folder = mkdtempSync(join(tmpdir(), 'tidegate-check-'));
 });
 afterEach(async () => {
@@ -22,7 +23,8 @@ afterEach(async () => {
 });
 
 const write = (text: string, name = 'tidegate.yaml') => writeFileSync(join(folder, name), text);
-const check = (...given: string[]) => runCommand(['check', ...given], { cwd: folder });
+const check = (...given: string[]) => runCommand(['check', ...given], { cwd: folder, environment });
+let environment: Record<string, string> = {};
 
 /** The lines of everything that is wrong with the configuration. */
 async function problems(...given: string[]): Promise<string[]> {
@@ -106,7 +108,7 @@ test('certificates and keys of TLS are read and must belong together', async (co
   ]);
   listener('{ cert: a.key, key: { file: a.pem }, clientCa: missing.pem }');
   expect((await problems()).join('\n')).toMatch(
-    /tls\.cert: does not hold a certificate in PEM.*\n.*tls\.clientCa: .*missing\.pem.*\n.*tls\.key: does not hold a private key/,
+    /tls\.cert: does not hold a certificate in PEM.*\n.*tls\.key: does not hold a private key.*\n.*tls\.clientCa: .*missing\.pem/,
   );
 });
 
@@ -137,4 +139,77 @@ test('--connect waits five seconds for a sink that does not answer', async () =>
   expect(status).toBe(1);
   expect(err).toContain('sinks.quiet: no answer within 5 s');
   expect(performance.now() - began).toBeLessThan(8_000);
+});
+
+test('--connect makes the folder of a file sink, and says why it cannot', async () => {
+  write('sinks: { files: { kind: file, path: new/archive } }');
+  expect((await check()).status).toBe(0);
+  expect(existsSync(join(folder, 'data'))).toBe(false);
+  expect((await check('--connect')).status).toBe(0);
+  expect(readdirSync(join(folder, 'data/new/archive'))).toEqual([]);
+  write(
+    `sinks:\n  a: { kind: file, path: /proc/nope }\n  b: { kind: file, path: ${join(folder, 'tidegate.yaml/x')} }`,
+  );
+  const { status, err } = await check('--connect');
+  expect(status).toBe(1);
+  expect(err).toMatch(
+    /^tidegate\.yaml:2:6: sinks\.a: \/proc\/nope cannot be created.*choose another path\.$/m,
+  );
+  expect(err).toMatch(
+    /^tidegate\.yaml:3:6: sinks\.b: .*tidegate\.yaml is not a folder\. .*another path\.$/m,
+  );
+});
+
+test('what would keep it from running is a problem, whichever it is', async () => {
+  environment = { TIDEGATE_LOG_LEVEL: 'nope', TIDEGATE_LOG_FORMAT: 'xml' };
+  expect(await problems()).toEqual([
+    'TIDEGATE_LOG_FORMAT: must be one of text, json, not "xml".',
+    'TIDEGATE_LOG_LEVEL: must be one of error, warn, info, debug, not "nope".',
+  ]);
+});
+
+test('problems come in the order of the file, of whatever sort they are', async () => {
+  write(
+    [
+      'sinks:',
+      '  up:',
+      '    kind: mqtt',
+      '    url: mqtts://up.example.com:8883',
+      '    password: { file: upstream-password }',
+      '    username: pi',
+      '    tls:',
+      '      ca: upstream-ca.pem',
+      '      cert: pi.pem',
+      '      key: { file: pi.key }',
+      '  influx:',
+      '    kind: influxdb',
+      '    url: http://127.0.0.1:8086',
+      '    token: { env: NOT_SET }',
+      '    tokne: x',
+      'ingest: [{ topic: a/#/b }]',
+    ].join('\n'),
+  );
+  const places = (await problems()).map((line) => Number(/^tidegate\.yaml:(\d+):/.exec(line)?.[1]));
+  expect(places).toEqual([5, 8, 9, 10, 11, 14, 15, 16]);
+});
+
+test('a mistake in a .proto is named with its file and line, one in the mapping with its own', async () => {
+  const config = (codec: string) =>
+    write(`ingest: [{ topic: 'p/{device}', codec: { kind: protobuf, ${codec} } }]`);
+  const head = 'syntax = "proto3";\npackage p;\n';
+  config('files: [p.proto], message: p.R');
+  expect(await problems()).toEqual([
+    'tidegate.yaml:1:66: ingest[0].codec.files[0]: there is no file p.proto. Correct the path.',
+  ]);
+  write(`${head}import "more/i.proto";\nmessage R { I i = 1; }`, 'p.proto');
+  expect(await problems()).toEqual(['p.proto:3: imports more/i.proto, which is not there.']);
+  mkdirSync(join(folder, 'more'));
+  write(`${head}message I {\n  int32 x;\n}`, 'more/i.proto');
+  expect(await problems()).toEqual(["more/i.proto:4: illegal token ';', '=' expected."]);
+  write(`${head}message I {\n  int32 x = 1;\n}`, 'more/i.proto');
+  expect((await check()).status).toBe(0);
+  config('files: [p.proto], message: p.Reading');
+  expect(await problems()).toEqual([
+    'tidegate.yaml:1:85: ingest[0].codec.message: there is no message p.Reading; there are p.I, p.R.',
+  ]);
 });

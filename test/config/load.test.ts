@@ -30,6 +30,7 @@ test('without any configuration file the gateway runs on its defaults', async ()
     maxBytes: 2 ** 30,
     maxAge: 30 * 86_400_000,
     whenFull: 'dropOldest',
+    keepEvery: 10,
     commitDelayMs: 0,
   });
   expect(config.broker.listeners).toMatchObject([{ host: '127.0.0.1', port: 1883 }]);

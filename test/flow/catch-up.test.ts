@@ -53,7 +53,9 @@ test('a backlog rests only while live delivery goes on', async () => {
   });
   await clock.settle();
   expect(rested).toBe(false);
-  await clock.advance(4);
+  await clock.advance(7);
+  expect(rested).toBe(false);
+  await clock.advance(1);
   await rest;
   await clock.advance(2_000);
   await giveWay.rest(4, never);

@@ -15,7 +15,7 @@ const atZero = () => positionOf(0);
 async function openCursors(disk: SimDisk, clock = new SimClock(), saveMs?: number) {
   const logger = createHeard();
   const metrics = createMetrics();
-  const parts = { disk, clock, logger, metrics };
+  const parts = { disk, clock, logger, metrics, random: seededRandom(3) };
   const cursors = await openCursorStore(parts, saveMs === undefined ? {} : { saveMs });
   return { cursors, clock, logger, metrics };
 }
@@ -195,7 +195,7 @@ test('whatever the file holds, the cursors open', async () => {
 
 test('cursors of a newer version are refused by name', async () => {
   const disk = new SimDisk();
-  disk.put('cursors', Buffer.from('tidegate-cursors 2\n'));
+  disk.put('cursors', Buffer.from('tidegate-cursors 3\n'));
   const error = await openCursors(disk).catch((each: unknown) => each);
   expect((error as GatewayError).code).toBe('GW_LOG_UNSUPPORTED');
 });

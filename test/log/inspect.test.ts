@@ -46,6 +46,7 @@ test('a log is looked at while it is being written, and nothing is changed', asy
     bytes: log.bytes,
     firstTime: began,
     lastTime: began + 39 * hour,
+    thinned: [],
   });
   expect(await entriesOf(disk)).toStrictEqual(await readAll(log));
   expect(await problemsOf(disk)).toEqual([]);
@@ -92,7 +93,7 @@ test('entries are chosen by the time of recording, without reading other segment
 
 test('there may be no log, or nothing in it', async () => {
   const disk = new SimDisk();
-  const none = { first: 1, last: 0, segments: 0, bytes: 0 };
+  const none = { first: 1, last: 0, segments: 0, bytes: 0, thinned: [] };
   expect(await (await openLogInspector(disk)).stat()).toEqual(none);
   expect(await entriesOf(disk)).toEqual([]);
   expect(await problemsOf(disk)).toEqual([]);

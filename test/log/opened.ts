@@ -1,7 +1,9 @@
 import type { Draft } from '../../src/event/event.ts';
 import type { CursorStore } from '../../src/log/cursor.ts';
 import { openCursorStore } from '../../src/log/cursor-store.ts';
+import type { Keyring } from '../../src/log/keyring.ts';
 import type { Entry, EventLog, LogReader, Position } from '../../src/log/log.ts';
+import { createReserve } from '../../src/log/reserve.ts';
 import { type LogOptions, openEventLog } from '../../src/log/segment-log.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import type { Disk } from '../../src/platform/disk.ts';
@@ -9,6 +11,7 @@ import type { LogFields, Logger } from '../../src/platform/logger.ts';
 import { createMetrics, type Metrics } from '../../src/platform/metrics.ts';
 import { seededRandom } from '../../src/platform/random.ts';
 import { SimClock } from '../sim/clock.ts';
+import type { SimDisk } from '../sim/disk.ts';
 
 /** Keeps what is said, to be asserted upon. */
 export interface Heard extends Logger {
@@ -50,19 +53,42 @@ export async function openLog<C extends Clock = SimClock>(
   disk: Disk,
   options: Partial<LogOptions> = {},
   clock: C = new SimClock() as unknown as C,
+  keys?: Keyring,
 ): Promise<Omit<Opened, 'clock'> & { readonly clock: C }> {
   const logger = createHeard();
   const metrics = createMetrics();
-  const cursors = await openCursorStore({ disk, clock, logger, metrics });
+  const random = seededRandom(7);
+  const parts = { disk, clock, logger, metrics, random, ...(keys === undefined ? {} : { keys }) };
+  const cursors = await openCursorStore(parts);
   const log = await openEventLog(
     {
-      ...{ disk, clock, random: seededRandom(7), logger, metrics },
+      ...parts,
       readers: () => cursors.all,
       newest: cursors.newest,
     },
     { ...roomy, ...options },
   );
   return { log, cursors, logger, metrics, clock };
+}
+
+export const reserveBytes = 2 ** 14;
+
+/** A log and its cursors that share a reserve, as a gateway opens them. */
+export async function openReserved(
+  disk: SimDisk,
+  options: Partial<LogOptions> = {},
+  clock = new SimClock(),
+) {
+  const logger = createHeard();
+  const metrics = createMetrics();
+  const reserve = createReserve({ disk, logger }, reserveBytes);
+  const parts = { disk, clock, random: seededRandom(7), logger, metrics, reserve };
+  const cursors = await openCursorStore(parts);
+  const log = await openEventLog(
+    { ...parts, readers: () => cursors.all, newest: cursors.newest },
+    { ...roomy, whenFull: 'refuseNew', reserveBytes, ...options },
+  );
+  return { log, cursors, logger, metrics, reserve, clock, disk };
 }
 
 /** A reading that carries its number. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { retentionOf } from '../../src/log/retention.ts';
+import { retentionOf, sacrificeOf, segmentsMax } from '../../src/log/retention.ts';
 import type { LogOptions } from '../../src/log/segment-log.ts';
 import { SimDisk } from '../sim/disk.ts';
 import {
@@ -35,31 +35,21 @@ const facts = fc
     return { closed, ...rest };
   });
 const rule = fc.record(
-  {
-    maxBytes: fc.nat(500),
-    maxAgeMs: fc.nat(100),
-    whenFull: fc.constantFrom('dropOldest' as const, 'refuseNew' as const),
-  },
-  { requiredKeys: ['maxBytes', 'whenFull'] },
+  { maxBytes: fc.nat(500), maxAgeMs: fc.nat(100) },
+  { requiredKeys: ['maxBytes'] },
 );
 
-test(`retention drops what a reader needs only when it must (TIDEGATE_SEED=${seed})`, () => {
+test(`what a reader needs does not go for age or room (TIDEGATE_SEED=${seed})`, () => {
   fc.assert(
     fc.property(facts, rule, (given, limits) => {
-      const { drop, unseen, fits } = retentionOf(given, limits);
+      const { drop, fits } = retentionOf(given, limits);
       const { closed, otherBytes, doneWith, now } = given;
       const bytesWithout = (count: number): number =>
         closed.slice(count).reduce((sum, { bytes }) => sum + bytes, otherBytes);
       const delivered = closed.filter(({ last }) => last <= doneWith).length;
-      expect(unseen).toBe(Math.max(0, drop - delivered));
+      expect(drop).toBeLessThanOrEqual(delivered);
       expect(fits).toBe(bytesWithout(drop) <= limits.maxBytes);
-      if (unseen > 0) {
-        expect(limits.whenFull).toBe('dropOldest');
-        // One less would have been too few.
-        expect(bytesWithout(drop - 1)).toBeGreaterThan(limits.maxBytes);
-      }
-      if (!fits && limits.whenFull === 'dropOldest') expect(drop).toBe(closed.length);
-      if (!fits) expect(drop).toBeGreaterThanOrEqual(delivered);
+      if (!fits) expect(drop).toBe(delivered);
       // Whatever was dropped although it fitted had been delivered and was old.
       for (let i = 0; i < drop; i++) {
         if (bytesWithout(i) > limits.maxBytes) continue;
@@ -70,6 +60,54 @@ test(`retention drops what a reader needs only when it must (TIDEGATE_SEED=${see
     }),
     { seed, numRuns: 2_000 },
   );
+});
+
+const kinds = ['none', 'thinned', 'rethinned', 'stripped'] as const;
+const shelf = fc.array(
+  fc.record({ bytes: fc.integer({ min: 1, max: 100 }), thinning: fc.constantFrom(...kinds) }),
+  { maxLength: 12 },
+);
+
+test(`what goes first: readings before the rest, old before new, and it comes to an end (TIDEGATE_SEED=${seed})`, () => {
+  fc.assert(
+    fc.property(
+      shelf,
+      fc.constantFrom('dropOldest' as const, 'thinOut' as const),
+      (given, whenFull) => {
+        let left = [...given];
+        for (let steps = 0; left.length > 0; steps++) {
+          expect(steps).toBeLessThan(50);
+          const { index, act } = sacrificeOf(left, whenFull)!;
+          const { thinning, bytes } = left[index]!;
+          if (act === 'drop') {
+            // Only when there are no readings left anywhere.
+            expect(left.every((each) => each.thinning === 'stripped')).toBe(true);
+            expect(index).toBe(0);
+            left = left.slice(1);
+            continue;
+          }
+          expect(left.findIndex((each) => each.thinning === thinning)).toBe(index);
+          if (whenFull === 'dropOldest') expect(act).toBe('strip');
+          const after = act === 'strip' ? 'stripped' : kinds[kinds.indexOf(thinning) + 1]!;
+          expect(kinds.indexOf(after)).toBeGreaterThan(kinds.indexOf(thinning));
+          left[index] = { bytes: Math.ceil(bytes / 5), thinning: after };
+        }
+        expect(sacrificeOf(given, 'refuseNew')).toBe(undefined);
+        expect(sacrificeOf([], whenFull)).toBe(undefined);
+      },
+    ),
+    { seed, numRuns: 500 },
+  );
+});
+
+test('there is a limit to the number of files, however little is in them', () => {
+  const many = Array.from({ length: segmentsMax }, () => ({
+    bytes: 90,
+    thinning: 'stripped' as const,
+  }));
+  for (const whenFull of ['dropOldest', 'thinOut'] as const) {
+    expect(sacrificeOf(many, whenFull)).toEqual({ index: 0, act: 'drop' });
+  }
 });
 
 const small: Partial<LogOptions> = { maxBytes: 3_000, segmentBytes: 500 };

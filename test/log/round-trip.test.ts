@@ -2,7 +2,7 @@ import { deepStrictEqual } from 'node:assert';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type Draft, eventTypes } from '../../src/event/event.ts';
-import { AppendTooLarge, BatchWriter } from '../../src/log/batch.ts';
+import { type Append, AppendTooLarge, BatchWriter } from '../../src/log/batch.ts';
 import { EventDecoder } from '../../src/log/event-decoder.ts';
 import { groupBytesMax } from '../../src/log/format.ts';
 import { type GroupPlace, groupAt } from '../../src/log/group.ts';
@@ -117,6 +117,12 @@ function decode(bytes: Buffer): Entry[] {
   return entries;
 }
 
+const appendOf = (drafts: readonly Draft[]): Append => ({
+  drafts,
+  resolve: () => {},
+  reject: () => {},
+});
+
 test(`any event comes back from its bytes as it was (TIDEGATE_SEED=${seed})`, async () => {
   const jumpMs = fc.constantFrom(0, 0, 0, -5, 5, -60_000, 3_600_000);
   const append = fc.record({
@@ -129,7 +135,7 @@ test(`any event comes back from its bytes as it was (TIDEGATE_SEED=${seed})`, as
       const clock = clocks();
       const writer = new BatchWriter(logId, clock, 1);
       for (const { drafts, passMs, jumpMs } of appends) {
-        if (drafts.length > 0) writer.add(drafts, () => {});
+        if (drafts.length > 0) writer.add(appendOf(drafts));
         await clock.advance(passMs);
         clock.jump(jumpMs);
       }
@@ -165,7 +171,7 @@ test('a device that changes its fields, tags or source half-way is written as it
     base,
   ];
   const writer = new BatchWriter(logId, clocks(), 1);
-  for (const each of drafts) writer.add([each], () => {});
+  for (const each of drafts) writer.add(appendOf([each]));
   const { bytes } = writer.take();
   expect(decode(bytes)).toMatchObject(drafts);
 });
@@ -177,7 +183,7 @@ test('what an encoder remembers has a limit and costs nothing when it is reached
     subject: `subject-${i}`,
   }));
   for (const round of [1, 2]) {
-    for (let i = 0; i < drafts.length; i += 100) writer.add(drafts.slice(i, i + 100), () => {});
+    for (let i = 0; i < drafts.length; i += 100) writer.add(appendOf(drafts.slice(i, i + 100)));
     const { bytes, entries } = writer.take();
     expect(decode(bytes)).toStrictEqual(entries);
     expect(entries).toHaveLength(drafts.length);
@@ -188,7 +194,7 @@ test('what an encoder remembers has a limit and costs nothing when it is reached
 test('100 readings of one kind take less than a third of their JSON', () => {
   const writer = new BatchWriter(logId, clocks(), 1);
   const drafts = readingsOf(1, 100);
-  for (const each of drafts) writer.add([each], () => {});
+  for (const each of drafts) writer.add(appendOf([each]));
   const json = drafts.reduce((sum, { data }) => sum + JSON.stringify(data).length, 0);
   expect(writer.take().bytes.length).toBeLessThan(json / 3);
 });
@@ -198,11 +204,11 @@ test('an append is never split between groups and one that is too large leaves n
   const large = (bytes: number): Draft[] => [
     { ...readingOf(1), type: 'command', data: { name: 'write', payload: 'x'.repeat(bytes) } },
   ];
-  writer.add(readingsOf(1, 10), () => {});
-  writer.add(large(groupBytesMax - 200), () => {});
-  expect(() => writer.add(large(groupBytesMax), () => {})).toThrow(AppendTooLarge);
-  expect(() => writer.add(readingsOf(1, 70_000), () => {})).toThrow(AppendTooLarge);
-  writer.add(readingsOf(11, 1), () => {});
+  writer.add(appendOf(readingsOf(1, 10)));
+  writer.add(appendOf(large(groupBytesMax - 200)));
+  expect(() => writer.add(appendOf(large(groupBytesMax)))).toThrow(AppendTooLarge);
+  expect(() => writer.add(appendOf(readingsOf(1, 70_000)))).toThrow(AppendTooLarge);
+  writer.add(appendOf(readingsOf(11, 1)));
   const { bytes, groups, ends, entries } = writer.take();
   expect(groups.map(({ last }) => last)).toEqual([10, 11, 12]);
   expect(ends).toEqual([10, 11, 12]);
@@ -212,9 +218,9 @@ test('an append is never split between groups and one that is too large leaves n
 test('data that no event may carry is refused and leaves nothing behind', () => {
   const writer = new BatchWriter(logId, clocks(), 1);
   const bad = { ...readingOf(3), data: { measurement: 'm', tags: {}, fields: { list: [1] } } };
-  writer.add(readingsOf(1, 2), () => {});
-  expect(() => writer.add([readingOf(3), bad as unknown as Draft], () => {})).toThrow(TypeError);
-  writer.add([readingOf(4)], () => {});
+  writer.add(appendOf(readingsOf(1, 2)));
+  expect(() => writer.add(appendOf([readingOf(3), bad as unknown as Draft]))).toThrow(TypeError);
+  writer.add(appendOf([readingOf(4)]));
   const { bytes, entries } = writer.take();
   expect(entries.map(({ position }) => position)).toEqual([1, 2, 3]);
   expect(decode(bytes)).toStrictEqual(entries);
@@ -224,7 +230,7 @@ test('ids are ULIDs that ascend with time and position and differ between logs',
   const clock = clocks();
   const ids = [logId, logId + 1].map((id) => {
     const writer = new BatchWriter(id, clock, 2 ** 40 - 2_000);
-    writer.add(readingsOf(1, 4_000), () => {});
+    writer.add(appendOf(readingsOf(1, 4_000)));
     return writer.take().entries.map((entry) => entry.id);
   });
   const all = ids.flat();

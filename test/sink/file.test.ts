@@ -137,6 +137,53 @@ test('a clock that was wrong cannot make the newest file pass for the oldest', a
   ]);
 });
 
+test('a file never grows beyond rotateSize, however large the batches are', async () => {
+  const { sink } = startSink({ rotateSize: '20KiB' });
+  await deliver(sink, 1_000, 'a');
+  await deliver(sink, 700, 'b');
+  const names = await archived();
+  const sizes = await Promise.all(
+    names.map(async (name) => (await stat(join(folder, 'archive', name))).size),
+  );
+  expect(Math.max(...sizes)).toBeLessThanOrEqual(20_480);
+  // And none is left much emptier than it need be.
+  expect(Math.min(...sizes.slice(0, -1))).toBeGreaterThan(19_000);
+  const ids = (await Promise.all(names.map(idsOf))).flat();
+  expect(ids).toEqual([...readingsOf(1_000, 'a'), ...readingsOf(700, 'b')].map(({ id }) => id));
+});
+
+test('an event larger than rotateSize has a file of its own', async () => {
+  const { sink } = startSink({ rotateSize: '2KiB' });
+  const large = { ...readingsOf(1, 'large')[0]!, subject: 'x'.repeat(5_000) };
+  const events = [...readingsOf(1, 'a'), large, ...readingsOf(1, 'b')];
+  await withConnection(sink, async (c) => await c.deliver(events, endless));
+  expect(await Promise.all((await archived()).map(idsOf))).toEqual([['a-0'], ['large-0'], ['b-0']]);
+});
+
+test('both lanes of a sink write into one archive, and neither overwrites the other', async () => {
+  const { sink } = startSink({ rotateSize: '4KiB' });
+  const lanes = [await sink.connect(endless), await sink.connect(endless)];
+  await Promise.all(
+    Array.from({ length: 20 }, async (_, turn) => {
+      await lanes[turn % 2]!.deliver(readingsOf(3, `t${turn}`), endless);
+    }),
+  );
+  for (const lane of lanes) await lane.close();
+  const ids = (await Promise.all((await archived()).map(idsOf))).flat();
+  expect(ids).toHaveLength(60);
+  expect(new Set(ids).size).toBe(60);
+});
+
+test('a connection says why the folder cannot be, and what to do', async () => {
+  await writeFile(join(folder, 'file'), '');
+  for (const path of ['file/archive', '/proc/nope/archive']) {
+    const { sink } = startSink({ path });
+    const error = await failureOf(sink.connect(endless));
+    expect(error).toMatchObject({ code: 'GW_SINK_UNAVAILABLE' });
+    expect(error.message).toMatch(/(is not a folder|cannot be created).*choose another path\.$/);
+  }
+});
+
 describe('on a disk that fails', () => {
   const limits = { rotateMs: 86_400_000, rotateBytes: 1e6, keepFiles: 10, keepBytes: 1e9 };
 

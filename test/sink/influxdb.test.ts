@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CloudEvent, Value } from '../../src/event/event.ts';
 import { sinkKinds } from '../../src/sink/index.ts';
 import { numbered } from '../contract/sink.ts';
-import { idAt, alertOf, readingOf } from '../event/events.ts';
+import { alertOf, idAt, readingOf } from '../event/events.ts';
 import { available } from '../services/child.ts';
 import { type InfluxDb, startInfluxDb } from '../services/influxdb.ts';
 import { startHttpReceiver } from './http-receiver.ts';

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CloudEvent, Value } from '../../src/event/event.ts';
 import { createLineEncoder } from '../../src/sink/line-protocol.ts';
-import { idAt, alertOf, hostileReading, readingOf } from '../event/events.ts';
+import { alertOf, hostileReading, idAt, readingOf } from '../event/events.ts';
 import { available } from '../services/child.ts';
 import { type InfluxDb, startInfluxDb } from '../services/influxdb.ts';
 

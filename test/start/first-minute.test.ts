@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { eventually, freePort } from '../services/child.ts';
 import {
@@ -24,6 +26,23 @@ const start = async (...args: string[]): Promise<Running> =>
   });
 const whole = (text: string | undefined): number => Number(text?.replaceAll(',', ''));
 
+/** The README shows every line that a newcomer sees, and no other. */
+function expectSample(said: string): void {
+  const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8');
+  const sample = /`npm start` shows this.*?```\n(.*?)\n```/s.exec(readme)![1]!;
+  // What differs from one time to the next, and from one machine to another.
+  const formOf = (line: string): string =>
+    line
+      .replace(/(kept in +)\S+/, '$1DATA')
+      .replace(/^[\d:]{8} +(?=\d devices)/, '')
+      .replace(/( · \d firing)? · gh-\d+ .*/, '')
+      .replace(/\d[\d.,]*/g, '0');
+  const forms = (text: string): string[] =>
+    [...new Set(text.split('\n').map(formOf))].filter((line) => line !== '' && line !== '^C');
+  const started = said.slice(said.indexOf('Tidegate is running'));
+  expect(forms(started).toSorted()).toEqual(forms(sample).toSorted());
+}
+
 test('a newcomer sees readings, an alert that fires and resolves, and counts that agree', async () => {
   const running = await start();
   await eventually(() => expect(running.said).toMatch(/5 devices · [45]\.\d readings\/s/), 15_000);
@@ -43,6 +62,7 @@ test('a newcomer sees readings, an alert that fires and resolves, and counts tha
   expect(whole(stopped?.[1])).toBeGreaterThan(100);
   expect(whole(stopped?.[1])).toBe(whole(devices?.[2]));
   expect(whole(stopped?.[2])).toBeGreaterThanOrEqual(whole(stopped?.[1]) + 2);
+  expectSample(running.said);
 }, 90_000);
 
 test.skipIf(process.platform !== 'linux')(

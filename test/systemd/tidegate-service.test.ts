@@ -17,6 +17,12 @@ test('systemd starts a gateway again after a failure, but not after an invalid c
   expect(valuesOf('RestartPreventExitStatus')).toEqual(['78']);
 });
 
+test('however often it fails, it is started again, and not in a hurry', () => {
+  expect(valuesOf('StartLimitIntervalSec')).toEqual(['0']);
+  expect(valuesOf('StartLimitBurst')).toEqual([]);
+  expect(Number(valuesOf('RestartSec')[0])).toBeGreaterThanOrEqual(5);
+});
+
 test('the service manager is told by systemd-notify, and a stop does not kill that', () => {
   expect(valuesOf('Type')).toEqual(['notify']);
   expect(valuesOf('NotifyAccess')).toEqual(['all']);
@@ -28,9 +34,15 @@ test('data goes where systemd says, and the program starts what the package has'
   expect(valuesOf('StateDirectory')).toEqual(['tidegate']);
   expect(unit).not.toMatch(/^[^#]*--data/m);
   const { bin } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8'));
+  // The same limits as for whoever runs the program by its name.
+  const main = readFileSync(join(import.meta.dirname, '../../src/main.ts'), 'utf8');
+  const limits = /^#!\/usr\/bin\/env -S node (.*)\n/.exec(main)?.[1];
+  expect(limits).toContain('--max-old-space-size');
   expect(valuesOf('ExecStart')).toEqual([
-    `/usr/bin/node /usr/lib/tidegate/${bin.tidegate} run --config /etc/tidegate/tidegate.yaml`,
+    `node ${limits} /usr/lib/tidegate/${bin.tidegate} run --config /etc/tidegate/tidegate.yaml`,
   ]);
+  const start = readFileSync(join(import.meta.dirname, '../../scripts/start.mjs'), 'utf8');
+  for (const limit of limits!.split(' ')) expect(start).toContain(`'${limit}'`);
 });
 
 test('systemd understands every line of the unit', (context) => {
@@ -61,7 +73,7 @@ test('systemd understands every line of the unit', (context) => {
     expect(status).toBe(0);
     // Without the option above an unknown key would be only a word on standard error.
     expect(verify(unit.replace('KillMode=', 'KillMod=')).status).not.toBe(0);
-    expect(verify(unit.replace('/usr/bin/node', '/usr/bin/nodee')).status).not.toBe(0);
+    expect(verify(unit.replace('=node ', '=nodee ')).status).not.toBe(0);
   } finally {
     rmSync(root, { recursive: true });
   }

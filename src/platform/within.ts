@@ -1,4 +1,4 @@
-import type { Clock } from '../platform/clock.ts';
+import type { Clock } from './clock.ts';
 
 /** Resolves when `work` has, or after `ms`, whichever comes first. Rejects if `work` does so first. */
 export async function within(work: Promise<unknown>, ms: number, clock: Clock): Promise<void> {

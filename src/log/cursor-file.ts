@@ -1,0 +1,141 @@
+/**
+ * THE CURSORS ON DISK: the file `cursors`, text, replaced whole.
+ *
+ *   tidegate-cursors 1                                                               in plain
+ *   <crc32 of what follows the space, 8 hex digits> {"name":…,"position":…,"state":…}
+ *   …
+ *
+ *   tidegate-cursors 2                                                               encrypted
+ *   <crc32 of what follows the space, 8 hex digits> <key id, 8 hex digits>.<base64>
+ *   …
+ *
+ * base64 of salt 16 bytes | nonce 12 bytes | the JSON under AES-256-GCM | tag 16 bytes. The salt is
+ * drawn by each process, and the key derived with it, so that no key seals more than one life of a
+ * gateway. Each line has its own checksum, so that damage costs one cursor and not the others.
+ */
+import { crc32 } from 'node:zlib';
+import type { Disk } from '../platform/disk.ts';
+import { GatewayError } from '../platform/errors.ts';
+import type { Logger } from '../platform/logger.ts';
+import type { Random } from '../platform/random.ts';
+import { FormatError } from './byte-reader.ts';
+import type { Json } from './cursor.ts';
+import { type Keyring, keyNameOf } from './keyring.ts';
+import type { Position } from './log.ts';
+import { drawNonce, nonceBytes, type Sealing, sealInPlace, tagBytes, unseal } from './seal.ts';
+
+export const cursorsPath = 'cursors';
+const heading = 'tidegate-cursors';
+const versionPlain = 1;
+const versionSealed = 2;
+const saltBytes = 16;
+const authenticated = Buffer.from(heading);
+
+/** A cursor on the disk. */
+export interface SavedLine {
+  readonly name: string;
+  readonly position: Position;
+  readonly state: Json;
+}
+
+/** What was found in the file. */
+export interface SavedLines {
+  /** By the names of the cursors: JSON of a `SavedLine`. */
+  readonly lines: ReadonlyMap<string, string>;
+  /** Whether the file is as it would be written today, sealed with the current key for instance. */
+  readonly isCurrent: boolean;
+}
+
+/** Makes the bytes of the file from the JSON of each line. */
+export function createCursorWriter(keys: Keyring, random: Random) {
+  const { current } = keys;
+  const seal = current === undefined ? undefined : createSeal({ key: current, random });
+  const version = seal === undefined ? versionPlain : versionSealed;
+  return (lines: Iterable<string>): Buffer => {
+    let text = `${heading} ${version}\n`;
+    for (const json of lines) {
+      const line = seal === undefined ? json : seal(json);
+      text += `${crc32(line).toString(16).padStart(8, '0')} ${line}\n`;
+    }
+    return Buffer.from(text);
+  };
+}
+
+function createSeal({ key, random }: Sealing): (json: string) => string {
+  const salt = Buffer.alloc(saltBytes + nonceBytes);
+  for (let at = 0; at < saltBytes; at += 4) {
+    salt.writeUInt32LE(Math.floor(random.next() * 2 ** 32), at);
+  }
+  const derived = key.derived(purposeOf(salt));
+  return (json) => {
+    const bodyAt = saltBytes + nonceBytes;
+    const end = bodyAt + Buffer.byteLength(json);
+    const bytes = Buffer.alloc(end + tagBytes);
+    salt.copy(bytes);
+    drawNonce(random, bytes, saltBytes);
+    bytes.write(json, bodyAt);
+    const nonce = bytes.subarray(saltBytes, bodyAt);
+    sealInPlace(bytes, bodyAt, end, { key: derived, nonce, authenticated });
+    return `${keyNameOf(key.id)}.${bytes.toString('base64')}`;
+  };
+}
+
+const purposeOf = (salt: Buffer): string => `cursors ${salt.toString('hex', 0, saltBytes)}`;
+
+/**
+ * The line of each cursor. Whatever the file holds, there is an answer, but for a newer version
+ * (GW_LOG_UNSUPPORTED) and for a key that we do not have (GW_CONFIG_KEY_MISSING).
+ */
+export async function readCursorFile(
+  disk: Disk,
+  logger: Logger,
+  keys: Keyring,
+): Promise<SavedLines> {
+  const saved = new Map<string, string>();
+  const bytes = await disk.read(cursorsPath);
+  if (bytes === undefined) return { lines: saved, isCurrent: true };
+  const [first, ...lines] = Buffer.from(bytes).toString('utf8').split('\n');
+  const found = new RegExp(`^${heading} (\\d+)$`).exec(first!)?.[1];
+  if (found !== undefined && Number(found) > versionSealed) {
+    throw new GatewayError('GW_LOG_UNSUPPORTED', `the file ${cursorsPath} has version ${found}`);
+  }
+  const path = cursorsPath;
+  if (found === undefined) logger.warn({ path }, 'The first line of the cursors is damaged.');
+  const currentId = keys.current?.id ?? 0;
+  let isCurrent = Number(found) === (currentId === 0 ? versionPlain : versionSealed);
+  lines.forEach((line, index) => {
+    if (line === '') return;
+    const opened = openLine(line, keys);
+    if (opened !== undefined) {
+      saved.set((JSON.parse(opened.json) as SavedLine).name, opened.json);
+      isCurrent &&= opened.keyId === currentId;
+    } else {
+      logger.warn(
+        { path, line: index + 2 },
+        'A cursor is damaged; its reader begins as if it were new.',
+      );
+    }
+  });
+  return { lines: saved, isCurrent };
+}
+
+/** Undefined for a line that is damaged. Its form is its own: the first line may be damaged. */
+function openLine(line: string, keys: Keyring): { json: string; keyId: number } | undefined {
+  const rest = line.slice(9);
+  if (line[8] !== ' ' || Number.parseInt(line.slice(0, 8), 16) !== crc32(rest)) return undefined;
+  if (rest.startsWith('{')) return { json: rest, keyId: 0 };
+  const [, id, base64] = /^([0-9a-f]{8})\.([A-Za-z0-9+/=]+)$/.exec(rest) ?? [];
+  if (id === undefined || base64 === undefined) return undefined;
+  const keyId = Number.parseInt(id, 16);
+  const key = keys.keyOf(keyId, `the file ${cursorsPath}`);
+  const bytes = Buffer.from(base64, 'base64');
+  const bodyAt = saltBytes + nonceBytes;
+  try {
+    const nonce = bytes.subarray(saltBytes, bodyAt);
+    const sealed = { key: key.derived(purposeOf(bytes)), nonce, authenticated };
+    return { json: unseal(bytes.subarray(bodyAt), sealed).toString('utf8'), keyId };
+  } catch (error) {
+    if (error instanceof FormatError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,32 @@
+import { expect, test } from 'vitest';
+import { createEdgeNode } from '../../firmware-sim/edge-node.ts';
+import { greenhouse } from '../../firmware-sim/greenhouse.ts';
+import { createCodec } from '../../src/codec/index.ts';
+
+const start = Date.UTC(2026, 10, 20);
+const momentOf = (seq: number) => ({
+  ...{ seed: 1, index: 0, seq, elapsedMs: seq * 1_000, time: start + seq * 1_000 },
+});
+
+test('a host understands an edge node from its first word on, and asks it for nothing', () => {
+  const node = createEdgeNode(greenhouse, 0, 7);
+  const host = createCodec('sparkplug');
+  const said: object[] = [];
+  for (let seq = 1; seq <= 130; seq++) {
+    for (const { topic, payload, fields, time } of node.messagesAt(momentOf(seq))) {
+      const found = host.find!(payload, topic, time);
+      expect([found.problem, found.replies]).toEqual([undefined, undefined]);
+      if (!('readings' in found)) throw new Error('No readings.');
+      expect(found.readings.at(-1)).toMatchObject({ device: 'gh-01', time, fields });
+      said.push(...found.readings);
+    }
+  }
+  expect(said).toHaveLength(130 + 3);
+});
+
+test('what an edge node says at a moment depends on nothing that was before', () => {
+  const one = createEdgeNode(greenhouse, 3, 7);
+  const other = createEdgeNode(greenhouse, 3, 7);
+  one.messagesAt(momentOf(1));
+  expect(one.messagesAt(momentOf(62))).toEqual(other.messagesAt(momentOf(62)));
+});
