@@ -196,6 +196,7 @@ function valueText(value: Value): string {
   if (typeof value === 'string') return `"${value.replace(/["\\]/g, '\\$&')}"`;
   if (typeof value === 'bigint') return `${value}${value >= 2n ** 63n ? 'u' : 'i'}`;
   if (typeof value === 'boolean') return `${value}`;
+  if (Object.is(value, -0)) return '-0';
   if (Number.isFinite(value)) return `${value}`;
   throw new TypeError(`A field of a line cannot be ${value}.`);
 }

@@ -1,12 +1,7 @@
 import type { Disk, DiskFile } from '../platform/disk.ts';
+import { aheadBytes } from './format.ts';
 import type { Segment } from './recovery.ts';
 import { final } from './weather.ts';
-
-/**
- * The file is kept so much longer than what is in it. A sync of bytes within the file costs the disk
- * half of one that must also record a new length.
- */
-export const aheadBytes = 2 ** 18;
 
 /** The segment that is being written to. */
 export interface ActiveSegment {

@@ -42,6 +42,11 @@
 export const magic = Buffer.from('tidelog\n', 'latin1');
 export const formatVersion = 1;
 export const segmentHeaderBytes = 32;
+/**
+ * A file is kept so much longer than what is in it. A sync of bytes within the file costs the disk
+ * half of one that must also record a new length.
+ */
+export const aheadBytes = 2 ** 18;
 /** Before the boot, which is the first thing of variable length. */
 export const groupHeaderBytes = 40;
 

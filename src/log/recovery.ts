@@ -1,7 +1,7 @@
 import type { Disk, DiskFile } from '../platform/disk.ts';
 import { messageOf } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
-import { groupHeaderBytes, segmentHeaderBytes } from './format.ts';
+import { aheadBytes, groupHeaderBytes, segmentHeaderBytes } from './format.ts';
 import { recordedTimeAt } from './group.ts';
 import { type Keyring, noKeys } from './keyring.ts';
 import type { Thinning } from './retention.ts';
@@ -204,7 +204,7 @@ export async function logIdOfFirstGroup(disk: Disk, path: string): Promise<numbe
 /** Nothing in it was ever acknowledged, or nothing can be made of it. */
 async function setAside({ path, size }: Found, { disk, logger }: Parts): Promise<void> {
   try {
-    if (size <= segmentHeaderBytes) {
+    if (size <= segmentHeaderBytes || (await wasNeverBegun(disk, path, size))) {
       await disk.remove(path);
       return;
     }
@@ -215,6 +215,13 @@ async function setAside({ path, size }: Found, { disk, logger }: Parts): Promise
     if (!isWeather(error)) throw error;
     logger.error({ path, error: messageOf(error) }, 'A log segment is unreadable.');
   }
+}
+
+/** A new file whose header did not reach the disk has room behind it, and nothing in that. */
+async function wasNeverBegun(disk: Disk, path: string, size: number): Promise<boolean> {
+  if (size > segmentHeaderBytes + aheadBytes) return false;
+  const bytes = await disk.read(path);
+  return bytes?.subarray(segmentHeaderBytes).every((byte) => byte === 0) === true;
 }
 
 /** Cuts what was never acknowledged; writes on only behind what is whole. */

@@ -1,6 +1,7 @@
 import type { Disk } from '../platform/disk.ts';
 import { messageOf } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
+import { isWeather } from './weather.ts';
 
 /**
  * Bytes of the disk that are kept occupied, in the file `reserve`, so that there are some to give
@@ -13,8 +14,11 @@ export interface Reserve {
   readonly isOwed: boolean;
   /** Frees at least so many bytes, for the caller to use at once; false when there are none left. */
   spend(bytes: number): Promise<boolean>;
-  /** Sets aside what is missing, if there is room; at first only where there is plenty. Never rejects. */
-  fill(): Promise<void>;
+  /**
+   * Sets aside what is missing, if there is room; at first only where there is plenty. Resolves with
+   * why that could not be, if it could not; never rejects.
+   */
+  fill(): Promise<unknown>;
 }
 
 export const reservePath = 'reserve';
@@ -30,7 +34,7 @@ export function createReserve(
   wantedBytes: number,
 ): Reserve {
   let bytes = 0;
-  let filling: Promise<void> | undefined;
+  let filling: Promise<unknown> | undefined;
   let isOwed = false;
   const overhead = Math.min(overheadBytes, wantedBytes / 16);
   const chunk = fillerOf(Math.min(chunkBytesMax, wantedBytes));
@@ -81,11 +85,14 @@ export function createReserve(
       filling ??= fill()
         .catch((error: unknown) => {
           logger.debug({ error: messageOf(error) }, 'Room could not be set aside.');
+          // A file that cannot be written though the disk can must not keep anybody waiting.
+          if (!isWeather(error)) isOwed = false;
+          return error;
         })
         .finally(() => {
           filling = undefined;
         });
-      await filling;
+      return await filling;
     },
   };
 }
@@ -95,7 +102,7 @@ export const noReserve: Reserve = {
   bytes: 0,
   isOwed: false,
   spend: async () => false,
-  fill: async () => {},
+  fill: async () => undefined,
 };
 
 /** Not zeros, which a file system that compresses would store as nothing. */

@@ -4,16 +4,16 @@ import { expect, test } from 'vitest';
 import type { Draft } from '../../src/event/event.ts';
 import { createAudit } from '../../src/flow/audit.ts';
 import { openLogInspector } from '../../src/log/inspect.ts';
-import { createKeyring, type Keyring, noKeys } from '../../src/log/keyring.ts';
+import { createKeyring, noKeys } from '../../src/log/keyring.ts';
 import { lastingTypes } from '../../src/log/lasting.ts';
 import type { Entry } from '../../src/log/log.ts';
 import type { LogOptions } from '../../src/log/segment-log.ts';
 import { createThinning } from '../../src/log/thin.ts';
 import { seededRandom } from '../../src/platform/random.ts';
 import { otherEvent } from '../event/events.ts';
-import type { SimClock } from '../sim/clock.ts';
 import { SimDisk } from '../sim/disk.ts';
 import { World } from '../sim/life.ts';
+import { fill, openHeld, readingAt, small } from './held.ts';
 import {
   never,
   numberOf,
@@ -27,51 +27,6 @@ import {
 } from './opened.ts';
 
 const seed = Number(process.env.TIDEGATE_SEED ?? Math.floor(Math.random() * 2 ** 31));
-
-/** Three devices, each with a value of its own that wanders. */
-const readingAt = (number: number, celsius: number): Draft<'reading'> => ({
-  ...{ type: 'reading', source: '/gateways/test/broker', subject: `device-${number % 3}` },
-  time: 1_795_000_000_000 + number,
-  data: { measurement: 'climate', tags: { site: 'north' }, fields: { number, celsius } },
-});
-const alertAt = (number: number): Draft<'alert'> => ({
-  ...{ type: 'alert', source: '/gateways/test/rules/hot', subject: 'device-1' },
-  ...{ time: 1_795_000_000_000 + number, id: `alert-${number}` },
-  data: {
-    ...{ rule: 'hot', state: 'firing', incident: `${number}`, severity: 'warning' },
-    ...{ since: '2026-11-20T12:00:00.000Z', summary: 'It is hot.' },
-  },
-});
-
-const small: Partial<LogOptions> = { maxBytes: 60_000, segmentBytes: 5_000, keepEvery: 5 };
-
-/** A log that a reader keeps from being delivered, so that it must give up what is not. */
-async function openHeld(
-  disk: SimDisk,
-  options: Partial<LogOptions>,
-  clock?: SimClock,
-  keys: Keyring = noKeys,
-) {
-  const opened = await openLog(disk, { ...small, ...options }, clock, keys);
-  opened.cursors.open('sink', () => positionOf(0));
-  await opened.cursors.save();
-  return opened;
-}
-type Held = Pick<Awaited<ReturnType<typeof openHeld>>, 'log' | 'clock'>;
-
-/** Readings, ten to an append, and an alert for every 200th. */
-async function fill({ log, clock }: Held, from: number, count: number): Promise<void> {
-  const random = seededRandom(from);
-  for (let first = from; first < from + count; first += 10) {
-    const drafts: Draft[] = [];
-    for (let i = first; i < Math.min(first + 10, from + count); i++) {
-      drafts.push(readingAt(i, Math.round(random.next() * 1_000) / 10));
-      if (i % 200 === 0) drafts.push(alertAt(i));
-    }
-    await log.append(drafts);
-    await clock.advance(100);
-  }
-}
 
 const readingsIn = (entries: readonly Entry[]) =>
   entries.filter((entry): entry is Entry<'reading'> => entry.type === 'reading');
