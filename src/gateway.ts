@@ -18,7 +18,7 @@ import { type DeliverParts, deliver, type Lane, recordRejections } from './flow/
 import type { DuplicateWindow } from './flow/duplicates.ts';
 import { evaluate } from './flow/evaluate.ts';
 import type { Hole } from './flow/follow.ts';
-import { recordGap } from './flow/gap.ts';
+import { recordDamage, recordGap } from './flow/gap.ts';
 import { createHostStates } from './flow/host-state.ts';
 import { createIngest } from './flow/ingest.ts';
 import { openLane } from './flow/lane.ts';
@@ -34,6 +34,7 @@ import type { Cursor, CursorStore } from './log/cursor.ts';
 import { openCursorStore } from './log/cursor-store.ts';
 import type { Keyring } from './log/keyring.ts';
 import type { Entry, EventLog, Position } from './log/log.ts';
+import { createQuarantine } from './log/quarantine.ts';
 import { createReserve } from './log/reserve.ts';
 import { type LogOptions, openEventLog } from './log/segment-log.ts';
 import type { Clock } from './platform/clock.ts';
@@ -115,11 +116,12 @@ const waitForClockMs = 120_000;
 export async function startGateway(parts: GatewayParts): Promise<Gateway> {
   const { clock, logger, metrics } = parts;
   const reserve = createReserve(parts, parts.log.reserveBytes ?? 0);
-  const cursors = await openCursorStore({ ...parts, reserve });
+  const quarantine = createQuarantine(parts);
+  const cursors = await openCursorStore({ ...parts, reserve, quarantine });
   let cursorsAreOpen = false;
   const log = await openEventLog(
     {
-      ...{ ...parts, reserve },
+      ...{ ...parts, reserve, quarantine },
       newest: cursors.newest,
       // Until every reader has its place, none may be taken to have passed anything.
       readers: () => (cursorsAreOpen ? cursors.all : [{ name: 'start', saved: 0 as Position }]),
@@ -140,6 +142,7 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
   cursorsAreOpen = true;
   // Where a new reader begins must not move on with a crash. A full disk saves it later.
   await cursors.save().catch(() => {});
+  quarantine.begin(async (finding) => await recordDamage(finding, parts, log));
   const duplicates = await rememberIdentities(parts.mappings, log, readers.signal);
   const listening = startSources(parts, log, duplicates, sources.signal, fail);
 

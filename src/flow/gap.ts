@@ -1,4 +1,5 @@
 import type { EventLog } from '../log/log.ts';
+import type { Finding } from '../log/quarantine.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
@@ -28,6 +29,26 @@ export async function recordGap(
       // Made from the hole and what stands behind it: saying it again after a crash is a repeat.
       id: `gap.${parts.reader}.${from}.${before.id}`,
       data: { reader: parts.reader, from, to, reason },
+    },
+  ]);
+}
+
+/** Says what the log itself has lost, whoever has seen it before. */
+export async function recordDamage(
+  { path, from: offset, positions }: Finding,
+  { id: gateway, clock }: { readonly id: string; readonly clock: Clock },
+  log: EventLog,
+): Promise<void> {
+  const { from, to } = positions ?? { from: 1 };
+  if (to === undefined || to < from) return;
+  await log.append([
+    {
+      type: 'gap',
+      source: `/gateways/${gateway}/log`,
+      subject: 'log',
+      time: clock.now(),
+      id: `gap.log.${from}.${to}.${path}.${offset}`,
+      data: { reader: 'log', from, to, reason: 'damaged' },
     },
   ]);
 }

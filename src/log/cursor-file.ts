@@ -44,6 +44,8 @@ export interface SavedLines {
   readonly lines: ReadonlyMap<string, string>;
   /** Whether the file is as it would be written today, sealed with the current key for instance. */
   readonly isCurrent: boolean;
+  /** Lines that are damaged, by the place of their first byte. */
+  readonly damaged: readonly { readonly from: number; readonly to: number }[];
 }
 
 /** Makes the bytes of the file from the JSON of each line. */
@@ -92,31 +94,42 @@ export async function readCursorFile(
   keys: Keyring,
 ): Promise<SavedLines> {
   const saved = new Map<string, string>();
+  const damaged: { from: number; to: number }[] = [];
   const bytes = await disk.read(cursorsPath);
-  if (bytes === undefined) return { lines: saved, isCurrent: true };
-  const [first, ...lines] = Buffer.from(bytes).toString('utf8').split('\n');
-  const found = new RegExp(`^${heading} (\\d+)$`).exec(first!)?.[1];
-  if (found !== undefined && Number(found) > versionSealed) {
-    throw new GatewayError('GW_LOG_UNSUPPORTED', `the file ${cursorsPath} has version ${found}`);
-  }
+  if (bytes === undefined) return { lines: saved, isCurrent: true, damaged };
+  const text = Buffer.from(bytes).toString('latin1');
+  const [first, ...lines] = text.split('\n');
   const path = cursorsPath;
-  if (found === undefined) logger.warn({ path }, 'The first line of the cursors is damaged.');
+  const found = new RegExp(`^${heading} (\\d+)$`).exec(first!)?.[1];
   const currentId = keys.current?.id ?? 0;
   let isCurrent = Number(found) === (currentId === 0 ? versionPlain : versionSealed);
-  lines.forEach((line, index) => {
-    if (line === '') return;
-    const opened = openLine(line, keys);
+  let at = first!.length + 1;
+  lines.forEach((bytesOfLine, index) => {
+    const from = at;
+    at += bytesOfLine.length + 1;
+    if (bytesOfLine === '') return;
+    const opened = openLine(Buffer.from(bytesOfLine, 'latin1').toString('utf8'), keys);
     if (opened !== undefined) {
       saved.set((JSON.parse(opened.json) as SavedLine).name, opened.json);
       isCurrent &&= opened.keyId === currentId;
     } else {
+      damaged.push({ from, to: from + bytesOfLine.length });
       logger.warn(
         { path, line: index + 2 },
         'A cursor is damaged; its reader begins as if it were new.',
       );
     }
   });
-  return { lines: saved, isCurrent };
+  const isNewer = Number(found) > versionSealed;
+  // Lines of a newer version have another form: where there are some of ours, a digit has changed.
+  if (isNewer && saved.size === 0) {
+    throw new GatewayError('GW_LOG_UNSUPPORTED', `the file ${path} has version ${found}`);
+  }
+  if (found === undefined || isNewer) {
+    damaged.unshift({ from: 0, to: first!.length });
+    logger.warn({ path }, 'The first line of the cursors is damaged.');
+  }
+  return { lines: saved, isCurrent, damaged };
 }
 
 /** Undefined for a line that is damaged. Its form is its own: the first line may be damaged. */

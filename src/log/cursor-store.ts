@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import type { Clock } from '../platform/clock.ts';
 import type { Disk } from '../platform/disk.ts';
 import { messageOf } from '../platform/errors.ts';
@@ -5,11 +6,18 @@ import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Random } from '../platform/random.ts';
 import type { Cursor, CursorStore, Json } from './cursor.ts';
-import { createCursorWriter, cursorsPath, readCursorFile, type SavedLine } from './cursor-file.ts';
+import {
+  createCursorWriter,
+  cursorsPath,
+  readCursorFile,
+  type SavedLine,
+  type SavedLines,
+} from './cursor-file.ts';
 import { type Keyring, noKeys } from './keyring.ts';
 import type { Position } from './log.ts';
+import { type Quarantine, quarantineFolder } from './quarantine.ts';
 import { noReserve, type Reserve } from './reserve.ts';
-import { isNoRoom } from './weather.ts';
+import { isNoRoom, isWeather } from './weather.ts';
 
 /** What saving may write on average, so that a large state does not wear out the disk. */
 const bytesPerSecondMax = 2 ** 16;
@@ -24,6 +32,8 @@ export interface CursorStoreParts {
   readonly keys?: Keyring;
   /** Without it, cursors cannot be saved while the disk is full. */
   readonly reserve?: Reserve;
+  /** Where a damaged file is kept; otherwise it is only said. */
+  readonly quarantine?: Quarantine;
 }
 
 export interface SavedCursors extends CursorStore {
@@ -44,6 +54,9 @@ export async function openCursorStore(
   const saveMs = options.saveMs ?? 1_000;
   const { keys = noKeys, reserve = noReserve } = parts;
   const found = await readCursorFile(disk, logger, keys);
+  if (found.damaged.length > 0 && parts.quarantine !== undefined) {
+    await keepDamaged(found, disk, parts.quarantine).catch(ifWeather(logger));
+  }
   const saved = new Map(found.lines);
   /** Until the whole file is as it would be written today, a save has something to do. */
   let isCurrent = found.isCurrent;
@@ -142,6 +155,27 @@ export async function openCursorStore(
     },
   };
 }
+
+/** The next save replaces the file, so that it is copied. */
+async function keepDamaged(
+  { damaged }: SavedLines,
+  disk: Disk,
+  quarantine: Quarantine,
+): Promise<void> {
+  const bytes = await disk.read(cursorsPath);
+  if (bytes === undefined) return;
+  const sum = crc32(bytes).toString(16).padStart(8, '0');
+  const setAside = `${quarantineFolder}/${cursorsPath}-${sum}`;
+  if ((await disk.size(setAside)) === undefined) await disk.replace(setAside, bytes);
+  const what = 'Cursors are damaged; their readers begin as if they were new.';
+  const { from } = damaged[0]!;
+  quarantine.note({ what, path: cursorsPath, from, to: damaged.at(-1)!.to, setAside });
+}
+
+const ifWeather = (logger: Logger) => (error: unknown) => {
+  if (!isWeather(error)) throw error;
+  logger.warn({ error: messageOf(error) }, 'The damaged cursors could not be kept.');
+};
 
 function hasMoved(cursors: Iterable<SavedCursor>): boolean {
   for (const cursor of cursors) if (cursor.hasMoved) return true;

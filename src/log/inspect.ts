@@ -2,6 +2,7 @@ import type { Disk } from '../platform/disk.ts';
 import { messageOf } from '../platform/errors.ts';
 import { silentLogger } from '../platform/logger.ts';
 import { thinnedOf } from './absence.ts';
+import { cursorsPath, readCursorFile } from './cursor-file.ts';
 import { EventDecoder } from './event-decoder.ts';
 import { groupBytesMax, segmentHeaderBytes } from './format.ts';
 import { groupAt } from './group.ts';
@@ -121,7 +122,11 @@ export async function openLogInspector(disk: Disk, keys = noKeys): Promise<LogIn
         if (!segment.isHeaded) {
           yield { path: segment.path, offset: 0, problem: 'the header is damaged' };
         }
-        expected = yield* verifySegment(disk, keys, segment, isNewest, expected);
+        expected = yield* verifyWhole(disk, keys, segment, isNewest, expected);
+      }
+      const { damaged } = await readCursorFile(disk, silentLogger, keys);
+      for (const { from: offset } of damaged) {
+        yield { path: cursorsPath, offset, problem: 'a line is damaged' };
       }
     },
   };
@@ -170,6 +175,32 @@ async function isUnderWay(disk: Disk, segment: Segment, offset: number): Promise
   const bytes = await disk.readPart(segment.path, offset, groupBytesMax + 8);
   return bytes !== undefined && groupAt(Buffer.from(bytes), 0, segment.logId) !== undefined;
 }
+
+/** Again, when the segment was rewritten or removed while it was looked at. */
+async function* verifyWhole(
+  disk: Disk,
+  keys: Keyring,
+  segment: Segment,
+  isNewest: boolean,
+  expected: number | undefined,
+): AsyncGenerator<LogProblem, number | undefined> {
+  if (isNewest) return yield* verifySegment(disk, keys, segment, isNewest, expected);
+  for (let attempt = 1; ; attempt++) {
+    const problems: LogProblem[] = [];
+    const steps = verifySegment(disk, keys, segment, isNewest, expected);
+    let step = await steps.next();
+    for (; step.done !== true; step = await steps.next()) problems.push(step.value);
+    const size = await disk.size(segment.path);
+    if (size === segment.bytes || attempt === attemptsMax) {
+      yield* problems;
+      return step.value;
+    }
+    const now = (await findSegments(disk)).find(({ first }) => first === segment.first);
+    if (now === undefined) return undefined;
+    Object.assign(segment, segmentOf(now, segment.logId));
+  }
+}
+const attemptsMax = 5;
 
 /** Returns the position that should follow. */
 async function* verifySegment(

@@ -2,8 +2,10 @@ import type { Disk } from '../platform/disk.ts';
 import { GatewayError, messageOf } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import { EventDecoder } from './event-decoder.ts';
+import type { GroupPlace } from './group.ts';
 import type { Keyring } from './keyring.ts';
 import type { Entry, LogReader, Position } from './log.ts';
+import type { Quarantine } from './quarantine.ts';
 import { reportDamage, type Segment } from './recovery.ts';
 import { type Damage, SegmentReader } from './segment-reader.ts';
 import type { Tail } from './tail.ts';
@@ -17,10 +19,11 @@ export interface ReaderParts {
   readonly segments: readonly Segment[];
   /** The places of damage that has been told. */
   readonly reported: Set<string>;
+  readonly quarantine?: Quarantine;
 }
 
 /** Names some damage. */
-export const placeOf = ({ path, from }: Damage): string => `${path}:${from}`;
+export const placeOf = ({ path, from }: Pick<Damage, 'path' | 'from'>): string => `${path}:${from}`;
 
 /** A reader, as the log sees it. */
 export interface WakingReader extends LogReader {
@@ -143,7 +146,7 @@ interface Backlog {
 export function createBacklog(start: number, parts: Omit<ReaderParts, 'tail'>): Backlog {
   const { disk, logger, keys, segments, reported } = parts;
   let after = start;
-  let groupBytes = 0;
+  let opened: GroupPlace | undefined;
   let current: Current | undefined;
   /** Damage that has been met, and may turn out to be of a file that has been replaced meanwhile. */
   const met: Damage[] = [];
@@ -154,7 +157,14 @@ export function createBacklog(start: number, parts: Omit<ReaderParts, 'tail'>): 
     // A limit only: whoever has so much damage has been told.
     if (reported.size > 1_000) reported.clear();
     reported.add(place);
-    reportDamage(damage, logger);
+    reportDamage(damage, parts);
+  };
+  /** At the end of a segment, the next one says up to where something is missing. */
+  const completed = (damage: Damage, { first }: Segment): Damage => {
+    if (damage.positions.to !== undefined) return damage;
+    const next = segments.find((segment) => segment.first > first);
+    if (next === undefined) return damage;
+    return { ...damage, positions: { from: damage.positions.from, to: next.first - 1 } };
   };
   const openSegment = (segment: Segment): void => {
     current = {
@@ -177,8 +187,9 @@ export function createBacklog(start: number, parts: Omit<ReaderParts, 'tail'>): 
       return true;
     } catch (error) {
       if (error instanceof GatewayError) throw error;
-      const { path, offset } = groups;
-      report({ path, from: offset - groupBytes, to: offset });
+      const { path, offset: to } = groups;
+      const { end, offset, first, last } = opened!;
+      report({ path, from: to - (end - offset), to, positions: { from: first, to: last } });
       logger.debug({ path, error: messageOf(error) }, 'A group could not be decoded.');
       events.abandon();
       return false;
@@ -207,7 +218,7 @@ export function createBacklog(start: number, parts: Omit<ReaderParts, 'tail'>): 
       if (isAsItWas()) {
         const group = await groups.next();
         if (isAsItWas()) {
-          for (const damage of met.splice(0)) report(damage);
+          for (const damage of met.splice(0)) report(completed(damage, segment));
           return group;
         }
       }
@@ -223,7 +234,7 @@ export function createBacklog(start: number, parts: Omit<ReaderParts, 'tail'>): 
       const groups = current?.groups;
       if (group !== undefined) {
         if (group.last <= after) continue;
-        groupBytes = group.end - group.offset;
+        opened = group;
         if (decodes(() => current!.events.open(groups!.bytes, group))) return true;
         continue;
       }

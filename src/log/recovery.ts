@@ -4,6 +4,7 @@ import type { Logger } from '../platform/logger.ts';
 import { aheadBytes, groupHeaderBytes, segmentHeaderBytes } from './format.ts';
 import { recordedTimeAt } from './group.ts';
 import { type Keyring, noKeys } from './keyring.ts';
+import { type Quarantine, quarantineFolder } from './quarantine.ts';
 import type { Thinning } from './retention.ts';
 import {
   decodeSegmentHeader,
@@ -52,6 +53,7 @@ interface Parts {
   readonly disk: Disk;
   readonly logger: Logger;
   readonly keys?: Keyring;
+  readonly quarantine?: Quarantine;
 }
 
 /** A file that has the name of a segment. */
@@ -83,14 +85,14 @@ export async function recover(parts: Parts, savedMax: number): Promise<Recovered
     }
     const segments = found.map((each) => segmentOf(each, logId ?? scan.logId));
     last = Math.max(newest.first - 1, scan.last);
-    if (savedMax > last) reportLost(savedMax, last, parts.logger);
+    if (savedMax > last) reportLost(newest.path, savedMax, last, scan.end, parts);
     const damage = scan.damage.filter(({ to }) => to <= scan.end);
-    for (const each of damage) reportDamage(each, parts.logger);
+    for (const each of [...headless(found.slice(0, -1)), ...damage]) reportDamage(each, parts);
     const active = await openNewest(segments.at(-1)!, scan, damage.length > 0, parts);
     last = Math.max(last, savedMax);
     return { segments, active, logId: logId ?? scan.logId, last, damage };
   }
-  if (savedMax > 0) reportLost(savedMax, 0, parts.logger);
+  if (savedMax > 0) reportLost(segmentFolder, savedMax, 0, 0, parts);
   return { segments: [], active: undefined, logId, last, damage: [] };
 }
 
@@ -100,14 +102,14 @@ export async function requireKeys(
   found: readonly Found[],
   keys: Keyring,
 ): Promise<void> {
-  for (const { path, size, header } of found) {
+  for (const { path, size, header, first } of found) {
     let keyId = header?.keyId ?? 0;
     if (header === undefined) {
       const logId = await logIdOfFirstGroup(disk, path);
       if (logId === undefined) continue;
       const groups = new SegmentReader(
         disk,
-        { path, logId },
+        { path, logId, first },
         () => size,
         () => {},
       );
@@ -166,6 +168,15 @@ interface Scan {
   readonly damage: readonly Damage[];
 }
 
+/** It costs no position: groups are found without it. */
+const damagedHeader = ({ path, first }: Pick<Found, 'path' | 'first'>): Damage => ({
+  ...{ path, from: 0, to: segmentHeaderBytes },
+  positions: { from: first, to: first - 1 },
+});
+
+const headless = (found: readonly Found[]): Damage[] =>
+  found.filter(({ header }) => header === undefined).map(damagedHeader);
+
 /** Undefined when nothing in the file can be read. */
 async function scanSegment(
   disk: Disk,
@@ -176,13 +187,13 @@ async function scanSegment(
   if (logId === undefined) return undefined;
   const damage: Damage[] = [];
   if (header === undefined) {
-    damage.push({ path, from: 0, to: segmentHeaderBytes });
+    damage.push(damagedHeader({ path, first }));
   }
   let end = segmentHeaderBytes;
   let last = first - 1;
   const reader = new SegmentReader(
     disk,
-    { path, logId },
+    { path, logId, first },
     () => size,
     (each) => damage.push(each),
   );
@@ -202,20 +213,57 @@ export async function logIdOfFirstGroup(disk: Disk, path: string): Promise<numbe
 }
 
 /** Nothing in it was ever acknowledged, or nothing can be made of it. */
-async function setAside({ path, size }: Found, { disk, logger }: Parts): Promise<void> {
+async function setAside({ path, size, first }: Found, parts: Parts): Promise<void> {
+  const { disk, logger } = parts;
   try {
     if (size <= segmentHeaderBytes || (await wasNeverBegun(disk, path, size))) {
       await disk.remove(path);
       return;
     }
-    const to = `quarantine/${path.slice(path.lastIndexOf('/') + 1)}`;
+    const to = `${quarantineFolder}/${path.slice(path.lastIndexOf('/') + 1)}`;
     await disk.rename(path, to);
-    logger.error({ path, to, bytes: size }, 'A log segment is unreadable and was set aside.');
+    const what = 'A log segment is unreadable and was set aside.';
+    logger.error({ path, to, bytes: size }, what);
+    parts.quarantine?.note({
+      what,
+      path,
+      from: 0,
+      to: size,
+      positions: { from: first },
+      setAside: to,
+    });
   } catch (error) {
     if (!isWeather(error)) throw error;
     logger.error({ path, error: messageOf(error) }, 'A log segment is unreadable.');
   }
 }
+
+/**
+ * A write that was cut short by a power cut ends in zeros. One that does not may have been whole, and
+ * acknowledged, and its disk at fault: nobody can tell, so that its bytes are kept.
+ */
+async function keepTail(
+  file: DiskFile,
+  { path, from, positions }: Damage,
+  { disk, logger, quarantine }: Parts,
+): Promise<void> {
+  if (quarantine === undefined) return;
+  const bytes = Buffer.from(await file.read(from, tailBytesMax));
+  const length = bytes.length < 8 ? 0 : 8 + bytes.readUInt32LE(0);
+  if (length < groupHeaderBytes || length > bytes.length || bytes[length - 1] === 0) return;
+  const setAside = `${quarantineFolder}/${path.slice(path.lastIndexOf('/') + 1)}-${from}`;
+  try {
+    if ((await disk.size(setAside)) === undefined) await disk.replace(setAside, bytes);
+  } catch (error) {
+    if (!isWeather(error)) throw error;
+    logger.warn({ path, error: messageOf(error) }, 'What was cut off could not be kept.');
+    return;
+  }
+  const what =
+    'The last write has a wrong checksum: unfinished, or damaged after it was acknowledged.';
+  quarantine.note({ what, path, from, to: from + bytes.length, positions, setAside });
+}
+const tailBytesMax = 2 ** 18;
 
 /** A new file whose header did not reach the disk has room behind it, and nothing in that. */
 async function wasNeverBegun(disk: Disk, path: string, size: number): Promise<boolean> {
@@ -229,14 +277,17 @@ async function openNewest(
   segment: Segment,
   { end, damage }: Scan,
   isDamaged: boolean,
-  { disk, logger, keys = noKeys }: Parts,
+  parts: Parts,
 ): Promise<DiskFile | undefined> {
+  const { disk, logger, keys = noKeys } = parts;
   const { path } = segment;
   segment.bytes = end;
   try {
     const file = await disk.open(path);
-    if (damage.some(({ from }) => from >= end)) {
+    const tail = damage.find(({ from }) => from >= end);
+    if (tail !== undefined) {
       logger.info({ path, offset: end }, 'Cut off an unfinished write, which nobody relied on.');
+      await keepTail(file, tail, parts);
     }
     if (file.size > end) await file.truncate(end);
     await file.sync();
@@ -251,14 +302,24 @@ async function openNewest(
   return undefined;
 }
 
-export function reportDamage({ path, from, to }: Damage, logger: Logger): void {
-  const fields = { path, from, bytes: to - from };
-  logger.error(fields, 'A log segment is damaged; what it held there cannot be read.');
+export function reportDamage(
+  { path, from, to, positions }: Damage,
+  { logger, quarantine }: Pick<Parts, 'logger' | 'quarantine'>,
+): void {
+  const what = 'A log segment is damaged; what it held there cannot be read.';
+  logger.error({ path, from, bytes: to - from }, what);
+  quarantine?.note({ what, path, from, to, positions });
 }
 
-function reportLost(savedMax: number, last: number, logger: Logger): void {
-  logger.error(
-    { from: last + 1, to: savedMax },
-    'The log has lost events that were delivered before; positions go on behind them.',
-  );
+function reportLost(
+  path: string,
+  savedMax: number,
+  last: number,
+  end: number,
+  { logger, quarantine }: Parts,
+): void {
+  const what = 'The log has lost events that were delivered before; positions go on behind them.';
+  const positions = { from: last + 1, to: savedMax };
+  logger.error(positions, what);
+  quarantine?.note({ what, path, from: end, to: end, positions });
 }

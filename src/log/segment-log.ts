@@ -9,6 +9,7 @@ import { createAppendQueue } from './append-queue.ts';
 import { type Batch, type BatchGroup, BatchWriter } from './batch.ts';
 import { type Keyring, noKeys } from './keyring.ts';
 import type { Entry, EventLog, Position } from './log.ts';
+import type { Quarantine } from './quarantine.ts';
 import { createReader, placeOf, type WakingReader } from './reader.ts';
 import { type Recovered, recover } from './recovery.ts';
 import { noReserve, type Reserve } from './reserve.ts';
@@ -52,6 +53,8 @@ export interface LogParts {
   readonly keys?: Keyring;
   /** Without it, a full disk takes nothing at all. */
   readonly reserve?: Reserve;
+  /** Where damage is written down; otherwise it is only said. */
+  readonly quarantine?: Quarantine;
 }
 
 const mebibyte = 2 ** 20;
@@ -108,7 +111,11 @@ function createEventLog(
   const tail = createTail(start.last, options.tailBytes ?? 8 * mebibyte);
   const readers = new Set<WakingReader>();
   const reported = new Set(start.damage.map(placeOf));
-  const readerParts = { disk: parts.disk, logger, keys, tail, segments: store.segments, reported };
+  const { disk, quarantine } = parts;
+  const readerParts = {
+    ...{ disk, logger, keys, tail, segments: store.segments, reported },
+    ...(quarantine === undefined ? {} : { quarantine }),
+  };
   const countAppended = createTypeCounter(metrics);
   const closing = new AbortController();
   let committing: Promise<void> | undefined;

@@ -12,6 +12,8 @@ export interface Damage {
   readonly path: string;
   readonly from: number;
   readonly to: number;
+  /** The positions that should have been there; without `to` at the end of a segment. */
+  readonly positions: { readonly from: number; readonly to?: number };
 }
 
 /**
@@ -31,17 +33,20 @@ export class SegmentReader {
   /** Where in the file `bytes` begin, and how far into them we are. */
   private base = segmentHeaderBytes;
   private at = 0;
+  /** The position that should come next. */
+  private expected: number;
 
   /** Reads up to `sizeOf()`, which may grow. */
   constructor(
     disk: Disk,
-    segment: { readonly path: string; readonly logId: number },
+    segment: { readonly path: string; readonly logId: number; readonly first: number },
     sizeOf: () => number,
     onDamage: (damage: Damage) => void,
   ) {
     this.disk = disk;
     this.path = segment.path;
     this.logId = segment.logId;
+    this.expected = segment.first;
     this.sizeOf = sizeOf;
     this.onDamage = onDamage;
   }
@@ -58,6 +63,7 @@ export class SegmentReader {
       if (place === undefined) return await this.nextBehindDamage();
       if (place !== 'more') {
         this.at = place.end;
+        this.expected = place.last + 1;
         return place;
       }
       const size = this.sizeOf();
@@ -73,7 +79,10 @@ export class SegmentReader {
     if (!(await this.skipZeros())) return undefined;
     const place = await this.search();
     const to = place === undefined ? this.offset : this.base + place.offset;
-    this.onDamage({ path, from, to });
+    const { expected } = this;
+    const last = place === undefined ? {} : { to: place.first - 1 };
+    this.onDamage({ path, from, to, positions: { from: expected, ...last } });
+    if (place !== undefined) this.expected = place.last + 1;
     return place;
   }
 

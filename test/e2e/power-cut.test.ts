@@ -12,7 +12,7 @@ import { createGatewayProcess, type GatewayProcess } from '../chaos/gateway.ts';
 import { imageImpossible, openImage } from '../chaos/image.ts';
 import { createLedger, type Ledger, openPublisher, possible } from '../chaos/publisher.ts';
 import { exportedBy, problemsOf } from '../chaos/recorded.ts';
-import { temporaryFolder } from '../services/child.ts';
+import { eventually, temporaryFolder } from '../services/child.ts';
 
 const cuts = Number(process.env.TIDEGATE_CUTS ?? 20);
 const seed = Number(process.env.TIDEGATE_SEED ?? Math.floor(Math.random() * 2 ** 31));
@@ -31,6 +31,7 @@ interface Life {
 
 /** Sends until the power goes; returns what had been acknowledged by then. */
 async function liveUntilKilled(gateway: GatewayProcess, { ledger, random }: Life) {
+  const before = ledger.acknowledged.size;
   const publisher = await openPublisher({
     port: gateway.port,
     ledger,
@@ -39,7 +40,9 @@ async function liveUntilKilled(gateway: GatewayProcess, { ledger, random }: Life
     textBytes,
     messagesMax: Math.floor(40_000 / cuts),
   });
-  await sleep(20 + random.next() * 400);
+  // On a machine that is busy the first acknowledgement may take longer than the life would.
+  await eventually(() => expect(ledger.acknowledged.size).toBeGreaterThan(before));
+  await sleep(random.next() * 400);
   await gateway.kill();
   // What was on its way when the process died still counts.
   await publisher.closed;
