@@ -57,7 +57,7 @@ export function createCursorWriter(keys: Keyring, random: Random) {
     let text = `${heading} ${version}\n`;
     for (const json of lines) {
       const line = seal === undefined ? json : seal(json);
-      text += `${crc32(line).toString(16).padStart(8, '0')} ${line}\n`;
+      text += `${sumOf(line)} ${line}\n`;
     }
     return Buffer.from(text);
   };
@@ -132,10 +132,12 @@ export async function readCursorFile(
   return { lines: saved, isCurrent, damaged };
 }
 
+const sumOf = (text: string): string => crc32(text).toString(16).padStart(8, '0');
+
 /** Undefined for a line that is damaged. Its form is its own: the first line may be damaged. */
 function openLine(line: string, keys: Keyring): { json: string; keyId: number } | undefined {
   const rest = line.slice(9);
-  if (line[8] !== ' ' || Number.parseInt(line.slice(0, 8), 16) !== crc32(rest)) return undefined;
+  if (line.slice(0, 9) !== `${sumOf(rest)} `) return undefined;
   if (rest.startsWith('{')) return { json: rest, keyId: 0 };
   const [, id, base64] = /^([0-9a-f]{8})\.([A-Za-z0-9+/=]+)$/.exec(rest) ?? [];
   if (id === undefined || base64 === undefined) return undefined;

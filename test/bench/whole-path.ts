@@ -20,6 +20,8 @@ const heapLimits = ['--max-old-space-size=256', '--max-semi-space-size=8'];
 const warmMs = 2_000;
 const measureMs = 10_000;
 const idleMs = 10_000;
+/** What starting leaves behind is collected by then. */
+const settleMs = 4_000;
 const ticksPerSecond = 100;
 const canPin = cpus().length > 1;
 
@@ -65,7 +67,7 @@ sinks: { influx: { kind: influxdb, version: 1, url: '${influx.url}', database: b
     await firstConnack(port);
     const connackMs = performance.now() - startedAt;
     const pid = gateway.pid!;
-    await pause(1_000);
+    await pause(settleMs);
     const idle = cpuSecondsOf(pid);
     await pause(idleMs);
     const idlePercent = ((cpuSecondsOf(pid) - idle) / idleMs) * 100_000;
