@@ -21,6 +21,8 @@ import { isNoRoom, isWeather } from './weather.ts';
 
 /** What saving may write on average, so that a large state does not wear out the disk. */
 const bytesPerSecondMax = 2 ** 16;
+/** Cursors that nobody opens, of sinks that have been renamed for instance: the newest are kept. */
+const unopenedMax = 100;
 
 export interface CursorStoreParts {
   readonly disk: Disk;
@@ -85,6 +87,10 @@ export async function openCursorStore(
     const texts = new Map(saved);
     for (const { name, captured } of cursors.values()) {
       if (captured !== undefined) texts.set(name, captured.json);
+    }
+    for (const name of forgotten(texts, cursors)) {
+      texts.delete(name);
+      saved.delete(name);
     }
     const bytes = bytesOf(texts.values());
     await replace(bytes);
@@ -260,6 +266,20 @@ class SavedCursor implements Cursor {
     this.landedLast = captured;
     this.saved = captured.position;
   }
+}
+
+/** The names of unopened cursors that are too many: those that are furthest behind. */
+function forgotten(
+  lines: ReadonlyMap<string, string>,
+  opened: ReadonlyMap<string, unknown>,
+): readonly string[] {
+  if (lines.size - opened.size <= unopenedMax) return [];
+  const unopened = [...lines].filter(([name]) => !opened.has(name)).map(([, json]) => json);
+  return unopened
+    .map(savedLineOf)
+    .sort((a, b) => b.position - a.position)
+    .slice(unopenedMax)
+    .map(({ name }) => name);
 }
 
 const savedLineOf = (json: string): SavedLine => JSON.parse(json) as SavedLine;

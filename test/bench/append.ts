@@ -57,12 +57,13 @@ const sealed = createKeyring(randomBytes(32));
 async function openLog(
   folder: string,
   keys = noKeys,
+  commitDelayMs = 0,
 ): Promise<{ log: EventLog; metrics: Metrics }> {
   const metrics = createMetrics();
   const parts = { disk: createFileDisk(folder), clock, random: systemRandom, metrics, keys };
   const log = await openEventLog(
     { ...parts, logger: silentLogger, readers: () => [] },
-    { maxBytes: 2 ** 32, whenFull: 'dropOldest', commitDelayMs: 0 },
+    { maxBytes: 2 ** 32, whenFull: 'dropOldest', commitDelayMs },
   );
   return { log, metrics };
 }
@@ -106,6 +107,47 @@ async function benchCommits(
         `payload, to the disk ${pagesPerPayload.toFixed(2)} x`,
     );
     await log.close();
+  }
+}
+
+/** What waiting for company costs and spares, with so many devices that publish once a second. */
+async function benchDelay(folder: string, print: Print): Promise<void> {
+  const drafts = draftsOf(20_000);
+  const seconds = 5;
+  for (const perSecond of [20, 200]) {
+    for (const delayMs of [0, 50, 200, 1_000]) {
+      const name = `delay-${perSecond}-${delayMs}`;
+      const { log, metrics } = await openLog(join(folder, name), noKeys, delayMs);
+      const waited: number[] = [];
+      const all: Promise<void>[] = [];
+      const [bytes, process] = [await writtenBytes(metrics), processBytes()];
+      const begun = clock.monotonic();
+      for (let i = 0; i < perSecond * seconds; i++) {
+        await clock.sleep(begun + (i * 1_000) / perSecond - clock.monotonic());
+        const at = clock.monotonic();
+        all.push(
+          log.append([drafts[i]!]).then(() => {
+            waited.push(clock.monotonic() - at);
+          }),
+        );
+      }
+      await Promise.all(all);
+      waited.sort((a, b) => a - b);
+      const payload = perSecond * seconds * payloadBytes;
+      const perPayload = ((await writtenBytes(metrics)) - bytes) / payload;
+      const toDisk = (processBytes() - process) / payload;
+      const of = (share: number): string =>
+        waited[Math.floor((waited.length - 1) * share)]!.toFixed(0);
+      const commits = (await metrics.commitSeconds.get()).values.find(({ metricName }) =>
+        metricName?.endsWith('_count'),
+      )!.value;
+      print(
+        `${perSecond}/s, commitDelayMs ${delayMs}: ${(commits / seconds).toFixed(1)} commits/s, ` +
+          `written ${perPayload.toFixed(2)} x payload, to the disk ${toDisk.toFixed(1)} x, ` +
+          `answered after ${of(0.5)} ms, 99 of 100 within ${of(0.99)} ms`,
+      );
+      await log.close();
+    }
   }
 }
 
@@ -205,6 +247,7 @@ export async function run(print: Print): Promise<void> {
     }
     await benchCommits(folder, print, [1, 10, 100, 1_000]);
     await benchCommits(folder, print, [10, 100, 1_000], sealed);
+    await benchDelay(folder, print);
     await benchReading(join(folder, 'reading'), print);
     await benchTail(join(folder, 'tail'), print);
   } finally {

@@ -137,7 +137,8 @@ sinks: { '${name.replace(/\W/g, '')}': { ${sink}, catchUp: { order: oldestFirst 
   const main = fileURLToPath(new URL('../../src/main.js', import.meta.url));
   const begun = performance.now();
   const args = [...unitFlags, main, 'run', '--config', config];
-  const gateway = spawn(process.execPath, args, { stdio: 'ignore' });
+  const environment = { PATH: process.env.PATH, HOME: process.env.HOME };
+  const gateway = spawn(process.execPath, args, { stdio: 'ignore', env: environment });
   try {
     await until(gateway, async () => (await fetch(`http://127.0.0.1:${adminPort}/readyz`)).ok, 10);
     const readyMs = performance.now() - begun;
