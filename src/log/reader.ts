@@ -1,12 +1,13 @@
 import type { Disk } from '../platform/disk.ts';
 import { GatewayError, messageOf } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
+import { reportDamage } from './damage.ts';
 import { EventDecoder } from './event-decoder.ts';
 import type { GroupPlace } from './group.ts';
 import type { Keyring } from './keyring.ts';
 import type { Entry, LogReader, Position } from './log.ts';
 import type { Quarantine } from './quarantine.ts';
-import { reportDamage, type Segment } from './recovery.ts';
+import type { Segment } from './recovery.ts';
 import { type Damage, SegmentReader } from './segment-reader.ts';
 import type { Tail } from './tail.ts';
 
