@@ -7,6 +7,8 @@ export interface Message {
   readonly receivedAt: number;
   /** MQTT 5 user properties, or headers. */
   readonly properties?: Readonly<Record<string, string | readonly string[]>>;
+  /** Why it cannot be what was sent, such as a wrong checksum: it is kept as `undecodable`. */
+  readonly problem?: string;
 }
 
 /** Resolves when all the messages are safe in the log; only then may a source acknowledge them. */
@@ -29,4 +31,6 @@ export interface Source {
     payload: Uint8Array | string,
     options: { readonly retain: boolean; readonly qos: 0 | 1 | 2 },
   ): Promise<void>;
+  /** Sends a command down, where a source has a way to its device; rejects when it is not open. */
+  command?(payload: Uint8Array): Promise<void>;
 }

@@ -1,0 +1,153 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { silentLogger } from '../../src/platform/logger.ts';
+import { createMetrics } from '../../src/platform/metrics.ts';
+import { systemRandom } from '../../src/platform/random.ts';
+import { openSecrets } from '../../src/platform/secrets.ts';
+import { createSystemClock } from '../../src/platform/system-clock.ts';
+import { serialKind } from '../../src/source/serial.ts';
+import type { Message } from '../../src/source/source.ts';
+import { available, eventually } from '../services/child.ts';
+import { type SerialLine, startSerialLine } from '../services/pty.ts';
+
+const parts = {
+  name: 'floor2',
+  gateway: 'test',
+  version: '0',
+  clock: createSystemClock(),
+  random: systemRandom,
+  logger: silentLogger,
+  metrics: createMetrics(),
+  secrets: openSecrets('.'),
+};
+
+describe.runIf(available('socat'))('a serial port on a pseudo-terminal', () => {
+  let line: SerialLine;
+  const ended = new Set<() => Promise<unknown>>();
+  beforeEach(async () => {
+    line = await startSerialLine();
+  });
+  afterEach(async () => {
+    await Promise.all([...ended].map((end) => end()));
+    ended.clear();
+    await line.stop();
+  });
+
+  /** Runs the source once; what it ingests, and how its run ended. */
+  async function run(options: object, ingest?: (messages: readonly Message[]) => Promise<void>) {
+    const source = serialKind.create(
+      serialKind.options.parse({ path: line.port, ...options }),
+      parts,
+    );
+    const messages: Message[] = [];
+    const stop = new AbortController();
+    const keep = ingest ?? (async () => undefined);
+    let outcome: unknown;
+    let opened!: () => void;
+    const open = new Promise<void>((resolve) => {
+      opened = resolve;
+    });
+    const running = source
+      .run(
+        async (batch) => {
+          messages.push(...batch);
+          await keep(batch);
+        },
+        stop.signal,
+        opened,
+      )
+      .then(
+        () => (outcome = 'ended'),
+        (error: unknown) => (outcome = error),
+      );
+    ended.add(() => {
+      stop.abort(new Error('The test is over.'));
+      return running;
+    });
+    await Promise.race([open, running]);
+    return {
+      source,
+      messages,
+      running,
+      outcome: () => outcome,
+      texts: () => messages.map(({ payload }) => String(payload)),
+    };
+  }
+
+  test('lines become messages under the name of the source', async () => {
+    const { messages, texts } = await run({});
+    await line.send('21.5\r\n22');
+    await line.send('.5\n');
+    await eventually(() => expect(texts()).toEqual(['21.5', '22.5']));
+    expect(messages[0]).toMatchObject({ topic: 'floor2' });
+  });
+
+  test('the board is told of a message once it is safe, and of a bad frame', async () => {
+    let release!: () => void;
+    const safe = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const framing = { kind: 'cobs', checksum: 'crc16-ccitt' };
+    const { texts, messages } = await run(
+      { framing, acknowledge: { safe: 'A', bad: 'N' } },
+      async () => await safe,
+    );
+    const { createFramer } = await import('../../src/source/serial-framing.ts');
+    const framer = createFramer({ kind: 'cobs', checksum: 'crc16-ccitt' }, 100);
+    const bad = framer.encode(Buffer.from('bad'));
+    bad[2]! ^= 1;
+    await line.send(framer.encode(Buffer.from('21.5')));
+    await line.send(bad);
+    await eventually(() => expect(texts()).toEqual(['21.5']));
+    expect(line.received()).toHaveLength(0);
+    release();
+    await eventually(() => {
+      const answers = framer.push(line.received()).map(({ payload }) => String(payload));
+      expect(answers).toEqual(['A', 'N']);
+    });
+    expect(messages[1]).toMatchObject({ problem: expect.stringContaining('checksum') });
+  });
+
+  test('pulled out in the middle of a frame: what had come is kept as broken, and plugging it in goes on', async () => {
+    const first = await run({});
+    await line.send('21.5\n22.');
+    await eventually(() => expect(first.texts()).toEqual(['21.5']));
+    await line.unplug();
+    await first.running;
+    expect(String(first.outcome())).toMatch(/unplugged|gone/);
+    expect(first.messages[1]).toMatchObject({
+      payload: Buffer.from('22.'),
+      problem: expect.stringContaining('middle of a frame'),
+    });
+
+    const missing = await run({});
+    await missing.running;
+    expect(String(missing.outcome())).toContain('There is no device');
+
+    await line.plug();
+    const second = await run({});
+    await line.send('23.5\n');
+    await eventually(() => expect(second.texts()).toEqual(['23.5']));
+  });
+
+  test('a port that falls silent is opened anew', async () => {
+    const { running, outcome } = await run({ silence: '1s' });
+    await running;
+    expect(String(outcome())).toContain('Nothing has come');
+  });
+
+  test('a command reaches the board, framed; without a port it is refused', async () => {
+    const { source } = await run({ framing: 'slip' });
+    await source.command!(Buffer.from('on'));
+    await eventually(() => expect(line.received().toString('hex')).toBe('c06f6ec0'));
+    await line.unplug();
+    await eventually(async () => {
+      await expect(source.command!(Buffer.from('off'))).rejects.toThrow(/is not open|was closed/);
+    });
+  });
+
+  test('what ends by silence is a message when the line is silent', async () => {
+    const { texts } = await run({ framing: 'idle', idle: '50ms' });
+    await line.send('T=21.5 H=40');
+    await eventually(() => expect(texts()).toEqual(['T=21.5 H=40']));
+  });
+});
