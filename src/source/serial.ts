@@ -19,8 +19,7 @@ const waitingFramesMax = 1_000;
  */
 export const serialKind: SourceKind<typeof serialOptions> = {
   options: serialOptions,
-  hasTopics: false,
-  mapping: { topics: (name) => [name] },
+  mapping: ({ name }) => ({ topic: name, device: name }),
   create: (options, parts) => createSerialSource(options, parts, identifyDevice),
 };
 

@@ -14,6 +14,8 @@ export interface SourceParts {
   /** The id of this gateway. */
   readonly gateway: string;
   readonly version: string;
+  /** The folder of everything that must last. */
+  readonly dataFolder: string;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -21,20 +23,20 @@ export interface SourceParts {
   readonly secrets: Secrets;
 }
 
+/** How the messages of a source are read where the operator says nothing else. */
+export interface OwnMapping {
+  readonly topic: string;
+  readonly device: string;
+  readonly measurement?: string;
+  readonly codec?: string;
+}
+
 /** A kind of source. Its options do not hold what its messages are read with. */
 export interface SourceKind<O extends z.ZodObject = z.ZodObject>
   extends Kind<O, SourceParts, Source> {
   /**
-   * Whether its messages carry topics of their own, which `ingest` maps as it does those of the
-   * broker. Else a mapping stands with the source itself, for the topics it gives its messages.
+   * For messages that have no topics but those the source gives them: their mapping stands with it.
+   * Without it, `ingest` maps them as it does those of the broker.
    */
-  readonly hasTopics: boolean;
-  /** For a mapping that stands with the source: what holds unless the operator says otherwise. */
-  readonly mapping?: {
-    /** Patterns of the topics it gives its messages, by its name. */
-    topics(name: string): readonly string[];
-    readonly codec?: string;
-    readonly device?: string;
-    readonly measurement?: string;
-  };
+  readonly mapping?: (parts: { readonly name: string; readonly gateway: string }) => OwnMapping;
 }

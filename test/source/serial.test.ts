@@ -1,77 +1,25 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { silentLogger } from '../../src/platform/logger.ts';
-import { createMetrics } from '../../src/platform/metrics.ts';
-import { systemRandom } from '../../src/platform/random.ts';
-import { openSecrets } from '../../src/platform/secrets.ts';
-import { createSystemClock } from '../../src/platform/system-clock.ts';
 import { serialKind } from '../../src/source/serial.ts';
-import type { Message } from '../../src/source/source.ts';
+import type { Ingest } from '../../src/source/source.ts';
 import { available, eventually } from '../services/child.ts';
 import { type SerialLine, startSerialLine } from '../services/pty.ts';
+import { runSource, sourceParts, stopRuns } from './run-source.ts';
 
-const parts = {
-  name: 'floor2',
-  gateway: 'test',
-  version: '0',
-  clock: createSystemClock(),
-  random: systemRandom,
-  logger: silentLogger,
-  metrics: createMetrics(),
-  secrets: openSecrets('.'),
-};
+const parts = sourceParts('floor2');
 
 describe.runIf(available('socat'))('a serial port on a pseudo-terminal', () => {
   let line: SerialLine;
-  const ended = new Set<() => Promise<unknown>>();
   beforeEach(async () => {
     line = await startSerialLine();
   });
   afterEach(async () => {
-    await Promise.all([...ended].map((end) => end()));
-    ended.clear();
+    await stopRuns();
     await line.stop();
   });
 
-  /** Runs the source once; what it ingests, and how its run ended. */
-  async function run(options: object, ingest?: (messages: readonly Message[]) => Promise<void>) {
-    const source = serialKind.create(
-      serialKind.options.parse({ path: line.port, ...options }),
-      parts,
-    );
-    const messages: Message[] = [];
-    const stop = new AbortController();
-    const keep = ingest ?? (async () => undefined);
-    let outcome: unknown;
-    let opened!: () => void;
-    const open = new Promise<void>((resolve) => {
-      opened = resolve;
-    });
-    const running = source
-      .run(
-        async (batch) => {
-          messages.push(...batch);
-          await keep(batch);
-        },
-        stop.signal,
-        opened,
-      )
-      .then(
-        () => (outcome = 'ended'),
-        (error: unknown) => (outcome = error),
-      );
-    ended.add(() => {
-      stop.abort(new Error('The test is over.'));
-      return running;
-    });
-    await Promise.race([open, running]);
-    return {
-      source,
-      messages,
-      running,
-      outcome: () => outcome,
-      texts: () => messages.map(({ payload }) => String(payload)),
-    };
-  }
+  const create = (options: object) =>
+    serialKind.create(serialKind.options.parse({ path: line.port, ...options }), parts);
+  const run = (options: object, keep?: Ingest) => runSource(create(options), keep);
 
   test('lines become messages under the name of the source', async () => {
     const { messages, texts } = await run({});
@@ -112,16 +60,14 @@ describe.runIf(available('socat'))('a serial port on a pseudo-terminal', () => {
     await line.send('21.5\n22.');
     await eventually(() => expect(first.texts()).toEqual(['21.5']));
     await line.unplug();
-    await first.running;
-    expect(String(first.outcome())).toMatch(/unplugged|gone/);
+    expect(String(await first.running)).toMatch(/unplugged|gone/);
     expect(first.messages[1]).toMatchObject({
       payload: Buffer.from('22.'),
       problem: expect.stringContaining('middle of a frame'),
     });
 
     const missing = await run({});
-    await missing.running;
-    expect(String(missing.outcome())).toContain('There is no device');
+    expect(String(await missing.running)).toContain('There is no device');
 
     await line.plug();
     const second = await run({});
@@ -130,13 +76,13 @@ describe.runIf(available('socat'))('a serial port on a pseudo-terminal', () => {
   });
 
   test('a port that falls silent is opened anew', async () => {
-    const { running, outcome } = await run({ silence: '1s' });
-    await running;
-    expect(String(outcome())).toContain('Nothing has come');
+    const { running } = await run({ silence: '1s' });
+    expect(String(await running)).toContain('Nothing has come');
   });
 
   test('a command reaches the board, framed; without a port it is refused', async () => {
-    const { source } = await run({ framing: 'slip' });
+    const source = create({ framing: 'slip' });
+    await runSource(source);
     await source.command!(Buffer.from('on'));
     await eventually(() => expect(line.received().toString('hex')).toBe('c06f6ec0'));
     await line.unplug();
