@@ -23,10 +23,12 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   'src/sink': ['src/event', 'src/kind', 'src/platform'],
   'src/broker': ['src/event', 'src/kind', 'src/platform'],
   'src/log': ['src/event', 'src/platform'],
-  'src/flow': 'codec event log platform projection rule sink source'
+  'src/profile': ['src/codec', 'src/event'],
+  'src/schema': ['src/codec', 'src/event'],
+  'src/flow': 'codec event log platform projection rule schema sink source'
     .split(' ')
     .map((folder) => `src/${folder}`),
-  'src/config': 'broker codec kind platform rule sink source'
+  'src/config': 'broker codec kind platform profile rule schema sink source'
     .split(' ')
     .map((folder) => `src/${folder}`),
   'src/admin': ['src/event', 'src/log', 'src/platform', 'src/projection'],

@@ -35,6 +35,7 @@ export function failure(status: number, message: string, code = 'GW_ADMIN_REFUSE
 const statuses: Readonly<Record<string, number>> = {
   GW_SINK_UNKNOWN: 404,
   GW_LETTER_UNKNOWN: 404,
+  GW_CLIENT_UNKNOWN: 404,
   GW_REPLAY_EMPTY: 404,
   GW_REPLAY_RUNNING: 409,
 };

@@ -5,7 +5,14 @@ import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { type Answer, answerOfError, failure, json, send, text } from './answer.ts';
 import { hasBody, readBody } from './body.ts';
+import {
+  type ClientOperations,
+  clientsPage,
+  disconnectAnswer,
+  disconnectSchema,
+} from './clients.ts';
 import { isLoopback, namesLoopback, refusalOf } from './guard.ts';
+import { ingestAnswer, ingestPath, type Post } from './ingest.ts';
 import { type LetterOperations, lettersAction, lettersPage, selectionSchema } from './letters.ts';
 import { type ReplayOperation, replayAnswer, replaySchema } from './replay.ts';
 
@@ -30,6 +37,10 @@ export interface AdminParts {
   /** Brings the gauges up to date, before they are shown. */
   observe?(): Promise<void>;
   operations?(): Operations | undefined;
+  /** Takes messages by HTTP; none where there is no such source. */
+  readonly post?: Post;
+  /** Of the broker; none where there is no broker. */
+  readonly clients?: ClientOperations;
 }
 
 export interface Admin {
@@ -48,7 +59,7 @@ const requestsPerConnectionMax = 1_000;
 
 interface Route {
   readonly get?: (rest: string, query: URLSearchParams) => Answer | Promise<Answer>;
-  readonly post?: (request: IncomingMessage) => Promise<Answer>;
+  readonly post?: (request: IncomingMessage, rest: string) => Promise<Answer>;
 }
 
 /**
@@ -90,7 +101,7 @@ export async function openAdmin(parts: AdminParts): Promise<Admin> {
   };
 }
 
-/** By path; one that ends in `/` stands for all that begin so. */
+/** By path; one that ends in `/` stands for all that begin so, and `*` for one step. */
 function routesOf(parts: AdminParts): ReadonlyMap<string, Route> {
   const { host } = parts.listen;
   const operations = (): Operations => {
@@ -128,6 +139,7 @@ function routesOf(parts: AdminParts): ReadonlyMap<string, Route> {
     ],
     ['/api/v1/status', { get: () => json(parts.status()) }],
     ['/api/v1/audit', { get: () => auditOf(parts) }],
+    ...clientRoutes(parts),
     ['/api/v1/letters', showLetters],
     ['/api/v1/letters/', showLetters],
     ['/api/v1/letters/redrive', changeLetters('redrive')],
@@ -147,6 +159,20 @@ function routesOf(parts: AdminParts): ReadonlyMap<string, Route> {
   ]);
 }
 
+function clientRoutes({ clients, listen }: AdminParts): [string, Route][] {
+  if (clients === undefined) return [];
+  const post: Route['post'] = async (request, id) => {
+    const refusal = refusalOf(request, listen.host);
+    if (refusal !== undefined) return refusal;
+    const body = await readBody(request, disconnectSchema);
+    return 'refusal' in body ? body.refusal : disconnectAnswer(clients, id);
+  };
+  return [
+    ['/api/v1/clients', { get: () => clientsPage(clients) }],
+    ['/api/v1/clients/*/disconnect', { post }],
+  ];
+}
+
 function auditOf(parts: AdminParts): Answer {
   const audit = parts.audit?.();
   return audit === undefined ? text(503, 'The gateway is starting.') : json(audit);
@@ -161,12 +187,15 @@ async function answerOf(
   request: IncomingMessage,
   routes: ReadonlyMap<string, Route>,
   mayAsk: (hostHeader: string | undefined) => boolean,
-  { logger }: AdminParts,
+  { logger, post }: AdminParts,
 ): Promise<Answer> {
   if (!mayAsk(request.headers.host)) {
     return text(421, 'This server answers to localhost only.', { connection: 'close' });
   }
   const [path, query = ''] = (request.url ?? '/').split('?', 2) as [string, string?];
+  if (post !== undefined && request.method === 'POST' && path.startsWith(ingestPath)) {
+    return closedAfter(await ingestAnswer(request, path, post));
+  }
   const found = routeOf(path, routes);
   const isPost = request.method === 'POST' && found?.route.post !== undefined;
   if (!isPost && hasBody(request)) {
@@ -175,7 +204,7 @@ async function answerOf(
   if (found === undefined) return text(404, 'There is nothing here.');
   const { route, rest } = found;
   try {
-    if (isPost) return closedAfter(await route.post!(request));
+    if (isPost) return closedAfter(await route.post!(request, rest));
     if (route.get !== undefined && (request.method === 'GET' || request.method === 'HEAD')) {
       return await route.get(rest, new URLSearchParams(query));
     }
@@ -201,7 +230,10 @@ function routeOf(path: string, routes: ReadonlyMap<string, Route>) {
   if (exact !== undefined) return path.endsWith('/') ? undefined : { route: exact, rest: '' };
   const slash = path.lastIndexOf('/');
   const below = routes.get(path.slice(0, slash + 1));
-  return below === undefined ? undefined : { route: below, rest: path.slice(slash) };
+  if (below !== undefined) return { route: below, rest: path.slice(slash) };
+  const [, before, step, behind] = /^(.*\/)([^/]+)(\/[^/]+)$/.exec(path) ?? [];
+  const around = step === undefined ? undefined : routes.get(`${before}*${behind}`);
+  return around === undefined ? undefined : { route: around, rest: step! };
 }
 
 function listen(server: Server, wanted: AdminParts['listen']): Promise<Admin['address']> {

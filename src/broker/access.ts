@@ -1,12 +1,48 @@
-/** Who may do what on the broker. */
+import { type Acl, allows, type ClientRules, rulesFor, type Use } from './acl.ts';
+import type { Passwords } from './password-file.ts';
+import type { ScramKeys } from './scram.ts';
+import type { Claim, Verdict, Verifier } from './verifier.ts';
+
+/** What one connection may do. Answers at once, and always the same. */
+export interface Rights {
+  readonly username?: string;
+  /** Whether `mayRead` need not be asked. */
+  readonly readsAll: boolean;
+  mayPublish(topic: string): boolean;
+  /**
+   * As in Mosquitto, an ACL refuses no filter: what may not be read is left out of what is
+   * delivered.
+   */
+  maySubscribe(filter: string): boolean;
+  /** Whether a message under this topic may go to the client. */
+  mayRead(topic: string): boolean;
+}
+
+/** Why a client was not let in, as it is counted. */
+export type ConnectRefusal = 'anonymous' | Exclude<Verdict, 'right'>;
+
+/** Who asks to be let in. */
+export interface Candidate extends Omit<Claim, 'username' | 'password'> {
+  readonly client: string;
+  readonly username: string | undefined;
+  readonly password: Uint8Array | undefined;
+}
+
+/** Who may do what on the broker, or at one of its listeners. */
 export interface Access {
-  mayConnect(
-    client: string,
-    username: string | undefined,
-    password: Uint8Array | undefined,
-  ): boolean;
-  mayPublish(client: string, topic: string): boolean;
-  maySubscribe(client: string, filter: string): boolean;
+  mayConnect(candidate: Candidate): Promise<Rights | ConnectRefusal>;
+  /** The rights of a client that has proved to be that user. */
+  rightsOf(client: string, username: string): Rights;
+  /** Whether any user can log in by SCRAM-SHA-256. */
+  readonly hasScram: boolean;
+  /** For who is unknown, keys that nothing fits. */
+  scramKeysOf(username: string): ScramKeys;
+}
+
+/** What users and rights are given in files. */
+export interface AuthFiles {
+  readonly passwords?: Passwords;
+  readonly acl?: Acl;
 }
 
 /** What only the gateway itself may publish: its own topics, and the broker's. */
@@ -14,14 +50,115 @@ export function isReserved(topic: string): boolean {
   return topic.startsWith('tidegate/') || topic.startsWith('$SYS/');
 }
 
+/** What clients may publish all the same when a rule for just that allows it. */
+const commands = 'tidegate/commands/';
+
 /** Whether a message under this topic is kept: all that is not reserved, nor special to brokers. */
 export function isKept(topic: string): boolean {
   return topic.charCodeAt(0) !== 0x24 && !isReserved(topic);
 }
 
-/** Everybody may do everything, but for what is reserved. */
-export const openAccess: Access = {
-  mayConnect: () => true,
-  mayPublish: (_client, topic) => !isReserved(topic),
-  maySubscribe: () => true,
-};
+/** Everything, but for what is reserved. */
+export function openRights(username: string | undefined): Rights {
+  return {
+    ...(username === undefined ? {} : { username }),
+    readsAll: true,
+    mayPublish: (topic) => !isReserved(topic),
+    maySubscribe: () => true,
+    mayRead: () => true,
+  };
+}
+
+/** Nothing: what a connection may do before it is known whose it is. */
+export const noRights: Rights = Object.freeze({
+  readsAll: false,
+  mayPublish: () => false,
+  maySubscribe: () => false,
+  mayRead: () => false,
+});
+
+/** Access as files say. Without passwords any user name is believed, as Mosquitto does it. */
+export function createAccess(
+  auth: AuthFiles & { readonly anonymous: boolean },
+  verifier: Verifier,
+): Access {
+  const { anonymous, passwords, acl } = auth;
+  const rights = (client: string, username: string | undefined): Rights =>
+    acl === undefined
+      ? openRights(username)
+      : new AclRights(rulesFor(acl, client, username), username);
+  const anyScram = [...(passwords?.values() ?? [])].find(({ serverKey }) => serverKey);
+  return {
+    rightsOf: rights,
+    hasScram: anyScram !== undefined,
+    scramKeysOf(username) {
+      const { iterations, salt, hash, serverKey } = passwords?.get(username) ?? {};
+      if (serverKey === undefined) {
+        const fake = { storedKey: noKey, serverKey: noKey, salt: verifier.saltFor(username) };
+        return { ...fake, iterations: anyScram?.iterations ?? 1 };
+      }
+      return { iterations: iterations!, salt: salt!, storedKey: hash!, serverKey };
+    },
+    async mayConnect({ username, password, ...candidate }) {
+      if (username === undefined) {
+        return anonymous ? rights(candidate.client, undefined) : 'anonymous';
+      }
+      if (passwords !== undefined) {
+        const claim = { ...candidate, username, password: password ?? noPassword };
+        const verdict = await verifier.verify(passwords, claim);
+        if (verdict !== 'right') return verdict;
+      }
+      return rights(candidate.client, username);
+    },
+  };
+}
+const noPassword = new Uint8Array(0);
+const noKey = Buffer.alloc(32);
+
+/** Answers that one connection has remembered; then it begins anew. */
+const rememberedMax = 64;
+
+/** What the rules of a file give one client. */
+export class AclRights implements Rights {
+  readonly username?: string;
+  readonly readsAll = false;
+  readonly #rules: ClientRules;
+  readonly #remembered = { read: new Map<string, boolean>(), write: new Map<string, boolean>() };
+
+  constructor(rules: ClientRules, username: string | undefined) {
+    this.#rules = rules;
+    if (username !== undefined) this.username = username;
+  }
+
+  /** Answers that are remembered. */
+  get remembered(): number {
+    return this.#remembered.read.size + this.#remembered.write.size;
+  }
+
+  mayPublish(topic: string): boolean {
+    return this.#may('write', topic);
+  }
+
+  maySubscribe(): boolean {
+    return true;
+  }
+
+  mayRead(topic: string): boolean {
+    return this.#may('read', topic);
+  }
+
+  #may(use: Use, topic: string): boolean {
+    const remembered = this.#remembered[use];
+    let may = remembered.get(topic);
+    if (may !== undefined) return may;
+    if (use === 'write' && isReserved(topic)) {
+      // Not by `#`: who may publish everything did not ask for what devices are told.
+      may = topic.startsWith(commands) && allows(this.#rules, use, topic, commands);
+    } else {
+      may = allows(this.#rules, use, topic);
+    }
+    if (remembered.size >= rememberedMax) remembered.clear();
+    remembered.set(topic, may);
+    return may;
+  }
+}

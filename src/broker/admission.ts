@@ -14,7 +14,7 @@ export class Admission {
   readonly #perAddress: number;
   readonly #byAddress = new Map<string, number>();
   /** Who has not sent a CONNECT, with when it came; the oldest first. */
-  readonly #silent = new Map<string, { readonly socket: Socket; readonly since: number }>();
+  readonly #silent = new Map<Name, { readonly socket: Socket; readonly since: number }>();
   #count = 0;
 
   constructor(connections: number, addressShare: number) {
@@ -30,7 +30,8 @@ export class Admission {
   admit(socket: Socket, now: number): AdmissionProblem | undefined {
     const address = socket.remoteAddress ?? '';
     const held = this.#byAddress.get(address) ?? 0;
-    if (held >= this.#perAddress && !isLoopback(address)) return 'address_connections';
+    if (held >= this.#perAddress && address !== '' && !isLoopback(address))
+      return 'address_connections';
     if (this.#count >= this.#connections && !this.#evict(now)) return 'connections';
     const name = nameOf(socket);
     this.#count += 1;
@@ -61,7 +62,7 @@ export class Admission {
     return false;
   }
 
-  #release(address: string, name: string): void {
+  #release(address: string, name: Name): void {
     this.#count -= 1;
     this.#silent.delete(name);
     const held = this.#byAddress.get(address)! - 1;
@@ -70,8 +71,13 @@ export class Admission {
   }
 }
 
-function nameOf(socket: Socket): string {
-  return `${socket.remoteAddress} ${socket.remotePort} ${socket.localPort}`;
+type Name = string | Socket;
+
+/** A unix socket has no address, and is its own name; so is the one below a WebSocket. */
+function nameOf(socket: Socket): Name {
+  const { remoteAddress, remotePort, localPort, carrier } = socket as Socket & { carrier?: Socket };
+  if (remoteAddress === undefined) return carrier ?? socket;
+  return `${remoteAddress} ${remotePort} ${localPort}`;
 }
 
 export function isLoopback(address: string): boolean {

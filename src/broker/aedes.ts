@@ -15,44 +15,25 @@ export interface BrokerClient {
   readonly conn: Connection;
   /** Whether the session ends with the connection. */
   readonly clean: boolean;
-  readonly closed: boolean;
-  readonly maximumPacketSize?: number;
   /** By filter and by broker. A plain object knows `constructor` without having been told. */
-  subscriptions: Record<string, { readonly qos?: 0 | 1 | 2 }>;
+  subscriptions: Record<string, never>;
   duplicates: Record<string, number>;
-  /** The client asked for a new session. */
-  readonly _cleanStart?: boolean;
+  /** A DISCONNECT has come that takes the will back. */
+  readonly _disconnected: boolean;
+  /** Seconds; what the DISCONNECT has said, or else the CONNECT. */
+  readonly sessionExpiryInterval: number;
   readonly _parser: { parse(bytes: Uint8Array): number };
-  disconnect(options: { readonly reasonCode: number }, done?: () => void): void;
-  close(done?: () => void): void;
 }
 
 export interface ConnectPacket {
-  readonly clientId: string;
+  clientId: string;
   readonly protocolVersion: number;
-  readonly will?: { readonly topic: string; readonly qos: number };
+  /** Ours: aedes is not told of it. */
+  will?: unknown;
+  readonly properties?: { authenticationMethod?: unknown; authenticationData?: unknown };
   /** aedes keeps no time for a client when this is 0. */
   keepalive: number;
 }
-
-export interface Publish {
-  /** Not set on a will. */
-  readonly cmd?: 'publish';
-  readonly topic: string;
-  readonly payload: Buffer;
-  qos: 0 | 1 | 2;
-  readonly retain: boolean;
-  readonly dup: boolean;
-  readonly messageId?: number;
-  readonly brokerId?: string | null;
-  readonly properties?: {
-    readonly userProperties?: Readonly<Record<string, string | readonly string[]>>;
-  };
-  /** Makes aedes drop the message without an answer. */
-  _notAuthorized?: boolean;
-}
-
-export type Callback = (error?: Error | null) => void;
 
 export interface AedesHooks {
   preConnect(
@@ -66,13 +47,6 @@ export interface AedesHooks {
     password: Uint8Array | undefined,
     done: (error: (Error & { returnCode?: number }) | null, ok: boolean) => void,
   ): void;
-  authorizePublish(client: BrokerClient, packet: Publish, done: Callback): void;
-  authorizeSubscribe<S extends { readonly topic: string }>(
-    client: BrokerClient,
-    subscription: S,
-    done: (error: Error | null, subscription: S | null) => void,
-  ): void;
-  authorizeForward(client: BrokerClient, packet: Publish): Publish | null;
 }
 
 export interface AedesOptions extends AedesHooks {
@@ -83,22 +57,15 @@ export interface AedesOptions extends AedesHooks {
   readonly drainTimeout: number;
   readonly maximumPacketSize: number;
   readonly receiveMaximum: number;
+  readonly topicAliasMaximum: number;
   readonly pendingSessionsLimit: number;
 }
 
 export interface Broker {
+  /** Those it believes to be connected. */
+  readonly clients: Record<string, BrokerClient>;
   handle(connection: Connection): BrokerClient;
-  publish(
-    packet: {
-      readonly cmd: 'publish';
-      readonly topic: string;
-      readonly payload: Uint8Array;
-      readonly qos: 0 | 1 | 2;
-      readonly retain: boolean;
-    },
-    done: Callback,
-  ): void;
-  on(event: 'client' | 'clientDisconnect', listener: (client: BrokerClient) => void): void;
+  on(event: 'client', listener: (client: BrokerClient) => void): void;
   on(event: 'connackSent', listener: (packet: unknown, client: BrokerClient) => void): void;
   on(
     event: 'clientError' | 'connectionError',

@@ -10,11 +10,18 @@ export interface Bounds {
   /** What may wait to be durable before reading stops: of one client, and of all together. */
   readonly clientMessages: number;
   readonly clientBytes: number;
+  /** QoS 1 and 2 messages of one client that await an acknowledgement, with MQTT 5. */
+  readonly receiveMaximum: number;
+  /** Topic aliases of one client [MQTT5-3.1.2.11.5]. */
+  readonly topicAliases: number;
   readonly totalMessages: number;
   readonly totalBytes: number;
-  /** Deliveries to subscribers under way, and messages waiting for their turn. */
-  readonly deliveries: number;
-  readonly routedMessages: number;
+  /** QoS 1 and 2 messages that one subscriber has been sent and has not acknowledged. */
+  readonly inflightMessages: number;
+  /** Levels of a topic that is retained, and of a filter. */
+  readonly topicLevels: number;
+  /** For how long a client with MQTT 5 may ask its session to be kept. */
+  readonly sessionExpirySeconds: number;
   /** A subscriber with more than this unsent misses messages of which no session is kept. */
   readonly slowBytes: number;
   /** A client with more than this unsent is not read from, and has `drainMaxMs` to take it. */
@@ -43,15 +50,18 @@ export const defaultBounds: Bounds = {
   unfinishedBytes: 32 * 2 ** 20,
   clientMessages: 1000,
   clientBytes: 2 ** 20,
+  receiveMaximum: 5000,
+  topicAliases: 16,
   totalMessages: 20_000,
   totalBytes: 16 * 2 ** 20,
-  deliveries: 10_000,
-  routedMessages: 20_000,
+  inflightMessages: 8192,
+  topicLevels: 128,
+  sessionExpirySeconds: 90 * 86_400,
   slowBytes: 256 * 2 ** 10,
   unsentBytes: 2 ** 20,
   drainMaxMs: 5000,
-  retainedMessages: 10_000,
-  retainedBytes: 16 * 2 ** 20,
+  retainedMessages: 50_000,
+  retainedBytes: 32 * 2 ** 20,
   sessionsPerConnection: 2,
   queuedBytes: 4 * 2 ** 20,
   queuedBytesTotal: 64 * 2 ** 20,

@@ -1,6 +1,9 @@
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
+import { noRights, type Rights } from './access.ts';
 import type { Bounds } from './bounds.ts';
+import { Frame } from './frame.ts';
+import { Traffic } from './traffic.ts';
 
 /** Up to this many bytes, one copy costs less than handing the pieces to the system one by one. */
 const copyBytes = 64 * 2 ** 10;
@@ -17,6 +20,13 @@ const settled = Promise.resolve();
 export class Connection extends EventEmitter {
   readonly socket: Socket;
   readonly address: string;
+  /** What its client may do; nothing before the CONNECT is accepted. */
+  rights: Rights = noRights;
+  readonly traffic = new Traffic();
+  /** Whom enhanced authentication has found the client to be, and what its CONNACK says of it. */
+  authentication:
+    | { readonly method: string; readonly data: Uint8Array; readonly username: string }
+    | undefined;
   /** Set by aedes when it takes the connection. */
   client: object | undefined;
   destroyed = false;
@@ -24,10 +34,14 @@ export class Connection extends EventEmitter {
   destroyedAt = 0;
   /** Called when everything unsent has left after `write` returned false. */
   onDrain: () => void = nothing;
-  /** The CONNACK that is about to leave gets its flag for an existing session [MQTT-3.2.2-2]. */
-  sessionPresent = false;
+  /** Called when less than `slowBytes` is unsent after there was more. */
+  onRoom: () => void = nothing;
+  /** What is written meanwhile goes nowhere: the CONNACK that aedes writes is written anew. */
+  isMuted = false;
   #offered: Uint8Array | null = null;
-  #pending: (Uint8Array | string)[] = [];
+  #pending: Piece[] = [];
+  /** Of each frame in `#pending`, by its place. */
+  #stamps: number[] = [];
   #pendingBytes = 0;
   #needsDrain = false;
   readonly #bounds: Bounds;
@@ -68,10 +82,21 @@ export class Connection extends EventEmitter {
 
   /** False once too much is unsent: `drain` follows when that has left. */
   write(bytes: Uint8Array | string): boolean {
-    if (this.destroyed) return true;
+    if (this.destroyed || this.isMuted) return true;
+    return this.#add(bytes, bytes.length);
+  }
+
+  /** Writes a PUBLISH. `stamp` is its packet identifier, with `dupStamp` for DUP; else 0. */
+  publish(frame: Frame, stamp: number): void {
+    if (this.destroyed) return;
+    this.#stamps[this.#pending.length] = stamp;
+    this.#add(frame, frame.size);
+  }
+
+  #add(piece: Piece, bytes: number): boolean {
     if (this.#pending.length === 0) void settled.then(() => this.#flush());
-    this.#pending.push(bytes);
-    this.#pendingBytes += bytes.length;
+    this.#pending.push(piece);
+    this.#pendingBytes += bytes;
     if (this.writableLength < this.#bounds.unsentBytes) return true;
     this.#needsDrain = true;
     return false;
@@ -93,21 +118,56 @@ export class Connection extends EventEmitter {
     const pending = this.#pending;
     if (pending.length === 0) return;
     const bytes = this.#pendingBytes;
+    const stamps = this.#stamps;
     this.#pending = [];
+    if (stamps.length > 0) this.#stamps = [];
     this.#pendingBytes = 0;
-    if (this.sessionPresent) this.#markSession(pending);
-    if (!this.#send(pending, bytes) || !this.#needsDrain) return;
-    void settled.then(() => this.#drained());
+    const isMuch = this.socket.writableLength + bytes > this.#bounds.slowBytes;
+    if (!this.#send(pending, stamps, bytes, isMuch ? this.#written : undefined)) return;
+    if (this.#needsDrain) void settled.then(() => this.#drained());
   }
 
-  #send(pending: readonly (Uint8Array | string)[], bytes: number): boolean {
-    if (pending.length === 1) return this.socket.write(pending[0]!);
-    if (bytes <= copyBytes) return this.socket.write(joined(pending, bytes));
+  #send(
+    pieces: readonly Piece[],
+    stamps: readonly number[],
+    bytes: number,
+    done: (() => void) | undefined,
+  ): boolean {
+    if (bytes <= copyBytes) return this.socket.write(joined(pieces, stamps, 0, bytes), done);
     this.socket.cork();
-    let room = true;
-    for (const piece of pending) room = this.socket.write(piece);
+    let from = 0;
+    let run = 0;
+    for (let index = 0; index < pieces.length; index++) {
+      const piece = pieces[index]!;
+      const size = sizeOf(piece);
+      const isLarge = size >= largeBytes;
+      if (run > 0 && (isLarge || run + size > copyBytes)) {
+        this.socket.write(joined(pieces, stamps, from, run, index));
+        from = index;
+        run = 0;
+      }
+      if (isLarge) {
+        this.#sendLarge(piece, stamps[index]!);
+        from = index + 1;
+      } else {
+        run += size;
+      }
+    }
+    const room = this.socket.write(joined(pieces, stamps, from, run), done);
     this.socket.uncork();
     return room;
+  }
+
+  /** The payload as it is. */
+  #sendLarge(piece: Piece, stamp: number): void {
+    if (!(piece instanceof Frame)) {
+      this.socket.write(piece);
+      return;
+    }
+    const head = Buffer.allocUnsafe(piece.head.length);
+    piece.stampInto(head, 0, stamp);
+    this.socket.write(head);
+    if (piece.body !== undefined) this.socket.write(piece.body);
   }
 
   #drained(): void {
@@ -118,25 +178,42 @@ export class Connection extends EventEmitter {
     this.emit('drain');
   }
 
-  /** `pending` is: 0x20, length, flags, code, … each a buffer of its own. */
-  #markSession(pending: (Uint8Array | string)[]): void {
-    this.sessionPresent = false;
-    const [type, , flags, code] = pending as Uint8Array[];
-    if (type?.[0] === 0x20 && flags?.length === 1 && code?.[0] === 0) pending[2] = sessionFlag;
-  }
+  /** What was much has left. */
+  readonly #written = (): void => {
+    if (!this.destroyed && this.writableLength < this.#bounds.slowBytes) this.onRoom();
+  };
 }
-const sessionFlag = Uint8Array.of(1);
 
-function joined(pieces: readonly (Uint8Array | string)[], lengths: number): Buffer {
+type Piece = Uint8Array | string | Frame;
+
+/** From this size on a piece goes to the system as it is. */
+const largeBytes = 16 * 2 ** 10;
+
+function sizeOf(piece: Piece): number {
+  return piece instanceof Frame ? piece.size : piece.length;
+}
+
+function joined(
+  pieces: readonly Piece[],
+  stamps: readonly number[],
+  from: number,
+  lengths: number,
+  to = pieces.length,
+): Buffer {
   let bytes: Buffer = Buffer.allocUnsafe(lengths);
   let at = 0;
-  for (const piece of pieces) {
-    if (typeof piece === 'string') {
+  for (let index = from; index < to; index++) {
+    const piece = pieces[index]!;
+    if (piece instanceof Frame) {
+      piece.stampInto(bytes, at, stamps[index]!);
+      if (piece.body !== undefined) bytes.set(piece.body, at + piece.head.length);
+      at += piece.size;
+    } else if (typeof piece === 'string') {
       const size = Buffer.byteLength(piece);
       if (size !== piece.length) bytes = grown(bytes, at, bytes.length + size - piece.length);
       at += bytes.write(piece, at);
     } else if (piece.length <= 8) {
-      for (let index = 0; index < piece.length; index++) bytes[at++] = piece[index]!;
+      for (let offset = 0; offset < piece.length; offset++) bytes[at++] = piece[offset]!;
     } else {
       bytes.set(piece, at);
       at += piece.length;

@@ -83,10 +83,10 @@ export class Gate {
     this.#bytes += bytes;
   }
 
-  leave(account: Account, bytes: number): void {
-    account.messages -= 1;
+  leave(account: Account, bytes: number, messages = 1): void {
+    account.messages -= messages;
     account.bytes -= bytes;
-    this.#messages -= 1;
+    this.#messages -= messages;
     this.#bytes -= bytes;
   }
 

@@ -1,60 +1,36 @@
-import type { Clock } from '../platform/clock.ts';
-import type { Bounds } from './bounds.ts';
+import type { Rights } from './access.ts';
 import type { Connection } from './connection.ts';
-import {
-  filterProblem,
-  headerProblem,
-  packetSizeAt,
-  packetTypes,
-  protocolLevelOf,
-  publishProblem,
-  type Refusal,
-  refusals,
-} from './framing.ts';
-import type { Account, Gate } from './gate.ts';
+import { broken } from './decode/clauses.ts';
+import { packetSizeAt, packetTypes, sizeWithin } from './decode/header.ts';
+import { Refusal } from './decode/refusal.ts';
+import type { Account } from './gate.ts';
+import type { GuardParts } from './guard-parts.ts';
+import { actsAtOnce, inspect } from './inspection.ts';
+import { openingOf } from './opening.ts';
+import type { ConnectRequest } from './packets.ts';
+import type { Peer } from './peer.ts';
+import { Publisher } from './publisher.ts';
 import { UnfinishedPacket } from './unfinished-packet.ts';
-
-/** Why a connection was closed, as it is counted. */
-export type CloseReason = Refusal | 'slow' | 'unfinished';
-
-export interface GuardParts {
-  readonly bounds: Bounds;
-  readonly packetBytes: number;
-  readonly clock: Clock;
-  readonly gate: Gate;
-  /** Memory for packets that have begun and not ended, of all connections. */
-  readonly unfinished: { bytes: number };
-  /** Gets the first packet, a CONNECT; `ready` is called when aedes has answered it. */
-  connect(guard: Guard, packet: Uint8Array): void;
-  /** Gets whole packets, some in one piece, in order. */
-  packets(guard: Guard, bytes: Uint8Array): void;
-  refused(guard: Guard, reason: CloseReason): void;
-}
-
-const pingResponse = Uint8Array.of(0xd0, 0);
-/** A CONNACK with return code 1 [MQTT-3.1.2-2]. */
-const unacceptableLevel = Uint8Array.of(0x20, 2, 0, 1);
 
 /**
  * Stands between a socket and aedes: every byte a client sends comes through here. Only whole
- * packets pass, none larger than allowed, CONNECT first and in time, and no more messages than the
- * gate admits. Pings are answered here, whatever else waits.
+ * packets pass that are as the specification wants them, none larger than allowed, CONNECT first and
+ * in time, and no more messages than the gate admits.
  */
-export class Guard {
+export class Guard implements Peer {
   readonly connection: Connection;
   readonly account: Account;
-  /** The protocol level of the CONNECT; 5 is MQTT 5. */
   level = 0;
-  /** 1.5 times what the client asked for; 0 is for ever. */
+  request: ConnectRequest | undefined;
+  client = '';
+  readonly publisher: Publisher;
   keepAliveMs = 0;
-  /** When the bytes at hand arrived; wall clock. */
   receivedAt = 0;
-  #state: 'fresh' | 'connecting' | 'ready' | 'closed' = 'fresh';
+  #state: 'fresh' | 'connecting' | 'ready' | 'leaving' | 'closed' = 'fresh';
   #stalled = false;
   /** Arrived, but may not pass yet. */
   #waiting: Buffer | undefined;
   readonly #unfinished: UnfinishedPacket;
-  #unfinishedSince = 0;
   #packetAt: number;
   #unsentSince = 0;
   readonly #parts: GuardParts;
@@ -62,6 +38,7 @@ export class Guard {
   constructor(connection: Connection, parts: GuardParts) {
     this.connection = connection;
     this.#parts = parts;
+    this.publisher = new Publisher(connection);
     this.#unfinished = new UnfinishedPacket(parts.unfinished);
     this.#packetAt = parts.clock.monotonic();
     this.account = parts.gate.open(() => this.#resume());
@@ -71,6 +48,10 @@ export class Guard {
       this.#unsentSince = 0;
       this.#resume();
     };
+  }
+
+  get rights(): Rights {
+    return this.connection.rights;
   }
 
   get isReady(): boolean {
@@ -89,18 +70,17 @@ export class Guard {
     this.#resume();
   }
 
-  /** Closes the connection, saying why to those who understand it [MQTT5-4.13.1]. */
-  refuse(reason: CloseReason): void {
+  refuse(refusal: Refusal): void {
     if (this.#state === 'closed') return;
-    const code = reason in refusals ? refusals[reason as Refusal] : 0;
-    if (this.level === 5 && this.#state === 'ready' && code > 0) {
-      this.connection.write(Uint8Array.of(0xe0, 1, code));
+    const { code } = refusal;
+    if (this.level === 5 && code > 0) {
+      if (this.#state === 'ready') this.connection.write(Uint8Array.of(0xe0, 1, code));
+      else this.connection.write(Uint8Array.of(0x20, 3, 0, code, 0));
     }
     this.close();
-    this.#parts.refused(this, reason);
+    this.#parts.refused(this, refusal);
   }
 
-  /** Nothing passes any more. */
   close(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
@@ -115,23 +95,25 @@ export class Guard {
     const { bounds } = this.#parts;
     if (this.#state === 'closed') {
       if (now - this.connection.destroyedAt > bounds.drainMaxMs) this.connection.socket.destroy();
+    } else if (this.#state === 'leaving') {
+      if (now - this.#packetAt > bounds.drainMaxMs) this.close();
     } else if (this.#state !== 'ready') {
-      if (now - this.#packetAt > bounds.connectMaxMs) this.refuse('timeout');
+      if (now - this.#packetAt > bounds.connectMaxMs) this.refuse(broken.timeout);
     } else if (this.#unsentSince > 0 && now - this.#unsentSince > bounds.drainMaxMs) {
-      this.refuse('slow');
+      this.refuse(broken.slow);
     } else if (this.#stalled) {
       // Its packets are not being read: that it is silent says nothing.
       this.#packetAt = now;
-      this.#unfinishedSince = now;
-    } else if (this.#unfinished.have > 0 && now - this.#unfinishedSince > bounds.packetMaxMs) {
-      this.refuse('timeout');
+      this.#unfinished.since = now;
+    } else if (this.#unfinished.have > 0 && now - this.#unfinished.since > bounds.packetMaxMs) {
+      this.refuse(broken.timeout);
     } else if (this.keepAliveMs > 0 && now - this.#packetAt > this.keepAliveMs) {
-      this.refuse('keep_alive');
+      this.refuse(broken.keepAlive);
     }
   }
 
   #arrived(chunk: Buffer): void {
-    if (this.#state === 'closed') return;
+    if (this.#state === 'closed' || this.#state === 'leaving') return;
     if (this.#stalled) {
       this.#waiting = this.#waiting === undefined ? chunk : Buffer.concat([this.#waiting, chunk]);
       return;
@@ -169,24 +151,26 @@ export class Guard {
       const size = this.#sizeAt(chunk, at, end);
       if (size < 0) return;
       if (size === 0 || at + size > end) break;
-      const type = chunk[at]! >> 4;
-      if (type === packetTypes.publish) {
-        if (allowance < 0) allowance = gate.allowance(this.account);
-        if (messages === allowance) break;
-        messages += 1;
-      }
       if (this.#state === 'fresh') {
         this.#connect(chunk, at, size);
         return;
       }
-      if (type === packetTypes.pingreq) {
-        this.#pass(chunk, passed, at);
-        passed = at + size;
-        this.connection.write(pingResponse);
-      } else if (!this.#isSound(chunk, at, at + size, type)) return;
+      const first = chunk[at]!;
+      if (first >> 4 === packetTypes.publish) {
+        if (this.level === 5 && this.publisher.exceeds(first, this.#parts.bounds.receiveMaximum)) {
+          this.refuse(broken.receiveMaximum);
+          return;
+        }
+        if (allowance < 0) allowance = gate.allowance(this.account);
+        if (messages === allowance) break;
+        messages += 1;
+      }
+      this.connection.traffic.packetsIn += 1;
+      passed = this.#admit(chunk, first, passed, at, at + size);
+      if (passed < 0) return;
       at += size;
     }
-    if (at > start) this.#packetAt = this.#parts.clock.monotonic();
+    if (at > start && this.#state === 'ready') this.#packetAt = this.#parts.clock.monotonic();
     if (messages > 0) gate.spend(this.account, messages);
     this.#pass(chunk, passed, at);
     if (this.#state === 'closed') return;
@@ -194,70 +178,80 @@ export class Guard {
       this.#stall(at === 0 ? chunk : chunk.subarray(at));
       gate.stall(this.account);
     } else {
-      if (at < end) this.#begin(chunk, at);
+      if (at < end) {
+        this.#unfinished.begin(packetSizeAt(chunk, at, end), this.#parts.clock.monotonic());
+        this.#gather(chunk, at, end);
+      }
       this.#checkUnsent();
     }
   }
 
+  /**
+   * Checks the packet from `at` to `end`, and sees to what becomes of it. Returns from where on
+   * packets are still to pass; -1 when nothing is to follow.
+   */
+  #admit(chunk: Buffer, first: number, passed: number, at: number, end: number): number {
+    let from = passed;
+    if (actsAtOnce(first)) {
+      this.#pass(chunk, from, at);
+      from = at;
+      if (this.isClosed) return -1;
+    }
+    const verdict = inspect(this, this.#parts, chunk, at, end);
+    if (verdict === 'taken') return this.isClosed ? -1 : end;
+    if (verdict === 'pass') return from;
+    if (verdict === 'last') {
+      // What comes behind it counts for nothing [MQTT-3.14.4-1].
+      this.#pass(chunk, from, end);
+      if (!this.isClosed) this.#state = 'leaving';
+      this.#packetAt = this.#parts.clock.monotonic();
+      return -1;
+    }
+    if (verdict instanceof Refusal) {
+      this.refuse(verdict);
+      return -1;
+    }
+    this.#pass(chunk, from, at);
+    if (!this.isClosed) this.#parts.packets(this, verdict);
+    return this.isClosed ? -1 : end;
+  }
+
   #pass(chunk: Buffer, from: number, to: number): void {
     if (from === to || this.#state === 'closed') return;
-    const whole = from === 0 && to === chunk.length;
-    this.#parts.packets(this, whole ? chunk : chunk.subarray(from, to));
+    this.#parts.packets(this, chunk.subarray(from, to));
   }
 
   /** As `packetSizeAt`, but -1 when the connection was closed for what the header says. */
   #sizeAt(chunk: Buffer, at: number, end: number): number {
     const { bounds, packetBytes } = this.#parts;
-    const first = chunk[at]!;
-    const fresh = this.#state === 'fresh';
-    if (fresh && first !== 0x10) return this.#refused('not_mqtt');
-    const problem = headerProblem(first);
-    if (problem !== undefined) return this.#refused(problem);
-    if (!fresh && first === 0x10) return this.#refused('protocol');
-    const size = packetSizeAt(chunk, at, end);
-    if (size < 0) return this.#refused('malformed');
-    if (size > (fresh ? bounds.connectBytes : packetBytes)) return this.#refused('too_large');
-    return size;
-  }
-
-  #refused(reason: Refusal): -1 {
-    this.refuse(reason);
+    const most = this.isReady ? packetBytes : bounds.connectBytes;
+    const size = sizeWithin(chunk, at, end, this.#state === 'fresh' ? 0 : this.level, most);
+    if (typeof size === 'number') return size;
+    this.refuse(size);
     return -1;
   }
 
-  #isSound(chunk: Buffer, at: number, end: number, type: number): boolean {
-    let problem: Refusal | undefined;
-    if (type === packetTypes.publish) problem = publishProblem(chunk, at, end);
-    else if (type === packetTypes.subscribe || type === packetTypes.unsubscribe) {
-      problem = filterProblem(chunk, at, end, this.level);
-    }
-    if (problem !== undefined) this.refuse(problem);
-    return problem === undefined;
-  }
-
   #connect(chunk: Buffer, at: number, size: number): void {
-    this.level = protocolLevelOf(chunk, at, at + size);
-    if (this.level < 0) {
-      this.refuse('not_mqtt');
+    const { level, refusal, answer, request } = openingOf(chunk, at, at + size);
+    this.level = level;
+    if (answer !== undefined) this.connection.write(answer);
+    const unable = request?.authenticationMethod !== undefined && !this.#parts.authenticate;
+    if (request === undefined || unable) {
+      this.refuse(refusal ?? broken.authenticationMethod);
       return;
     }
-    if (this.level < 3 || this.level > 5) {
-      this.connection.write(unacceptableLevel);
-      this.refuse('protocol');
-      return;
-    }
+    const { authenticationMethod } = request;
+    this.request = request;
+    this.client = request.clientId;
     this.#state = 'connecting';
     this.#packetAt = this.#parts.clock.monotonic();
-    // aedes keeps only a few packets that come before its CONNACK: they wait here.
+    this.connection.traffic.packetsIn += 1;
     const rest = chunk.subarray(at + size);
-    this.#stall(rest.length > 0 ? rest : undefined);
+    // aedes keeps only a few packets that come before its CONNACK: they wait here. But
+    // authentication may take more of them.
+    if (authenticationMethod === undefined) this.#stall(rest.length > 0 ? rest : undefined);
     this.#parts.connect(this, chunk.subarray(at, at + size));
-  }
-
-  #begin(chunk: Buffer, at: number): void {
-    this.#unfinished.size = packetSizeAt(chunk, at, chunk.length);
-    this.#unfinishedSince = this.#parts.clock.monotonic();
-    this.#add(chunk, at, chunk.length);
+    if (authenticationMethod !== undefined && rest.length > 0) this.#arrived(rest);
   }
 
   /** Where `chunk` goes on behind the packet that had begun; -1 when there is no going on. */
@@ -273,21 +267,20 @@ export class Guard {
       packet.size = size;
     }
     const end = Math.min(at + packet.size - packet.have, chunk.length);
-    if (!this.#add(chunk, at, end) || packet.have < packet.size) return -1;
+    this.#gather(chunk, at, end);
+    if (this.isClosed || packet.have < packet.size) return -1;
     this.#process(packet.take());
-    if (this.#state === 'closed') return -1;
+    if (this.isClosed || this.#state === 'leaving') return -1;
     if (!this.#stalled) return end;
     const rest = chunk.subarray(end);
     this.#waiting = this.#waiting === undefined ? rest : Buffer.concat([this.#waiting, rest]);
     return -1;
   }
 
-  #add(chunk: Buffer, from: number, to: number): boolean {
-    this.#unfinished.add(chunk, from, to);
+  #gather(chunk: Buffer, from: number, to: number): void {
     const { unfinished, bounds } = this.#parts;
-    if (unfinished.bytes <= bounds.unfinishedBytes) return true;
-    this.refuse('unfinished');
-    return false;
+    this.#unfinished.add(chunk, from, to);
+    if (unfinished.bytes > bounds.unfinishedBytes) this.refuse(broken.unfinished);
   }
 
   /** Who does not take what is written to it may not cause more to be written. */

@@ -1,6 +1,7 @@
 import type { Clock } from '../platform/clock.ts';
 import type { Gate } from './gate.ts';
-import type { Guard } from './guard.ts';
+import type { MessageRecord, Position } from './journal.ts';
+import type { Peer } from './peer.ts';
 
 /** A message as it came in; what the gateway's `Ingest` takes. */
 export interface Arrival {
@@ -8,18 +9,37 @@ export interface Arrival {
   readonly payload: Uint8Array;
   readonly receivedAt: number;
   readonly properties?: Readonly<Record<string, string | readonly string[]>>;
+  /** What the broker keeps of it, in the same append. */
+  readonly record?: MessageRecord;
+  /** Nothing else is kept of it. */
+  readonly recordOnly?: true;
 }
 
-/** Called in order, once what came before is durable: `lost` when it never will be. */
-export type Settled = (lost: boolean) => void;
+/**
+ * Called in order, once what came before is durable: `lost` when it never will be. Of a message with
+ * a record, its position is given.
+ */
+export type Settled = (lost: boolean, position?: Position) => void;
+
+/** Resolves when all of it is safe, with the positions of the messages that have a record, in order. */
+export type Keep = (
+  messages: readonly Arrival[],
+  // biome-ignore lint/suspicious/noConfusingVoidType: who keeps no records has nothing to say.
+) => Promise<readonly Position[] | void>;
+
+type Outcome = { readonly positions: readonly Position[] } | { readonly error: unknown };
 
 interface Batch {
   readonly messages: Arrival[];
   bytes: number;
-  readonly guards: (Guard | undefined)[];
+  readonly guards: (Peer | undefined)[];
   /** Of the payload; -1 where there is none to be kept. */
   readonly sizes: number[];
+  /** The packet identifier to acknowledge; 0 for none. */
+  readonly ids: number[];
   readonly settled: (Settled | undefined)[];
+  /** Which have a record: places in the other lists. */
+  readonly records: Set<number>;
 }
 
 /** A batch is handed on at this size, or at the end of the turn of the event loop. */
@@ -31,7 +51,7 @@ const batchMessages = 4096;
  * event loop, over all clients. Whoever waits is told in that same order.
  */
 export class Intake {
-  readonly #ingest: (messages: readonly Arrival[]) => Promise<void>;
+  readonly #ingest: Keep;
   readonly #clock: Clock;
   readonly #gate: Gate;
   readonly #failed: (error: unknown) => void;
@@ -39,7 +59,7 @@ export class Intake {
   #tail: Promise<void> = Promise.resolve();
 
   constructor(parts: {
-    readonly ingest: (messages: readonly Arrival[]) => Promise<void>;
+    readonly ingest: Keep;
     readonly clock: Clock;
     readonly gate: Gate;
     /** Told about every batch that could not be ingested. */
@@ -52,24 +72,23 @@ export class Intake {
   }
 
   /** Keeps a message. `guard` is not given for what does not count against a client: a will. */
-  accept(guard: Guard | undefined, message: Arrival, settled: Settled | undefined): void {
-    const batch = this.#open();
-    const bytes = message.payload.length + message.topic.length;
-    batch.messages.push(message);
-    batch.bytes += bytes;
-    batch.guards.push(guard);
-    batch.sizes.push(bytes);
-    batch.settled.push(settled);
-    if (guard !== undefined) this.#gate.enter(guard.account, bytes);
-    if (batch.bytes >= batchBytes || batch.messages.length >= batchMessages) this.#close(batch);
+  accept(guard: Peer | undefined, message: Arrival, settled: Settled | undefined): void {
+    this.#add(guard, message, 0, settled);
+  }
+
+  /** Keeps a message, and acknowledges it under `id` when that is not 0. */
+  take(guard: Peer, message: Arrival, id: number): void {
+    this.#add(guard, message, id, undefined);
   }
 
   /** Keeps nothing, but is settled in its turn. */
   pass(settled: Settled): void {
-    const batch = this.#open();
-    batch.guards.push(undefined);
-    batch.sizes.push(-1);
-    batch.settled.push(settled);
+    this.#addEmpty(undefined, 0, settled);
+  }
+
+  /** Keeps nothing, but is acknowledged in its turn. */
+  acknowledge(guard: Peer, id: number): void {
+    this.#addEmpty(guard, id, undefined);
   }
 
   /** Resolves when everything handed in so far is settled. */
@@ -78,10 +97,35 @@ export class Intake {
     await this.#tail;
   }
 
+  #add(guard: Peer | undefined, message: Arrival, id: number, settled: Settled | undefined): void {
+    const batch = this.#open();
+    const bytes = message.payload.length + message.topic.length;
+    batch.messages.push(message);
+    if (message.record !== undefined) batch.records.add(batch.guards.length);
+    batch.bytes += bytes;
+    batch.guards.push(guard);
+    batch.sizes.push(bytes);
+    batch.ids.push(id);
+    batch.settled.push(settled);
+    if (guard !== undefined) this.#gate.enter(guard.account, bytes);
+    if (batch.bytes >= batchBytes || batch.messages.length >= batchMessages) this.#close(batch);
+  }
+
+  #addEmpty(guard: Peer | undefined, id: number, settled: Settled | undefined): void {
+    const batch = this.#open();
+    batch.guards.push(guard);
+    batch.sizes.push(-1);
+    batch.ids.push(id);
+    batch.settled.push(settled);
+  }
+
   #open(): Batch {
     const open = this.#batch;
     if (open !== undefined) return open;
-    const batch: Batch = { messages: [], bytes: 0, guards: [], sizes: [], settled: [] };
+    const batch: Batch = {
+      ...{ messages: [], bytes: 0, guards: [], sizes: [], ids: [], settled: [] },
+      records: new Set(),
+    };
     this.#batch = batch;
     void this.#clock.sleep(0).then(() => this.#close(batch));
     return batch;
@@ -91,36 +135,65 @@ export class Intake {
     if (this.#batch !== batch) return;
     this.#batch = undefined;
     // Asked at once, and in order: how many batches the log takes together is its own affair.
-    const outcome = batch.messages.length === 0 ? kept : this.#keep(batch.messages);
+    const outcome = batch.messages.length === 0 ? nothingToKeep : this.#keep(batch.messages);
     this.#tail = this.#tail.then(async () => this.#settle(batch, await outcome));
   }
 
-  /** Undefined, or an object with the error. */
-  async #keep(messages: readonly Arrival[]): Promise<{ readonly error: unknown } | undefined> {
+  async #keep(messages: readonly Arrival[]): Promise<Outcome> {
     try {
-      await this.#ingest(messages);
-      return undefined;
+      const positions = await this.#ingest(messages);
+      return positions ? { positions } : kept;
     } catch (error) {
       return { error };
     }
   }
 
-  #settle(batch: Batch, failure: { readonly error: unknown } | undefined): void {
-    if (failure !== undefined) this.#failed(failure.error);
-    const { guards, sizes, settled } = batch;
-    for (let index = 0; index < guards.length; index++) {
+  #settle(batch: Batch, outcome: Outcome): void {
+    const failed = 'error' in outcome;
+    if (failed) this.#failed(outcome.error);
+    const positions = (failed ? [] : outcome.positions).values();
+    const { guards, settled, ids, records } = batch;
+    for (let index = 0; index < guards.length; ) {
       const guard = guards[index];
-      const lost = failure !== undefined && sizes[index]! >= 0;
-      if (guard !== undefined) {
-        if (guard.isClosed) {
-          settled[index]?.(lost);
-          continue;
-        }
-        this.#gate.leave(guard.account, sizes[index]!);
+      if (settled[index] === undefined && guard !== undefined && ids[index]! > 0) {
+        index = this.#acknowledgeRun(batch, index, guard, failed);
+      } else {
+        const position = records.has(index) ? positions.next().value : undefined;
+        this.#settleOne(batch, index, failed, position);
+        index += 1;
       }
-      settled[index]?.(lost);
     }
     this.#gate.reopen();
   }
+
+  #settleOne(batch: Batch, index: number, failed: boolean, position: Position | undefined): void {
+    const guard = batch.guards[index];
+    const size = batch.sizes[index]!;
+    if (guard !== undefined && size >= 0 && !guard.isClosed) {
+      this.#gate.leave(guard.account, size);
+    }
+    batch.settled[index]?.(failed && size >= 0, position);
+  }
+
+  /** All that follow one another of one client, in one piece. Returns where it goes on. */
+  #acknowledgeRun(batch: Batch, from: number, guard: Peer, failed: boolean): number {
+    const { guards, sizes, ids, settled } = batch;
+    let bytes = 0;
+    let messages = 0;
+    let to = from;
+    while (guards[to] === guard && ids[to]! > 0 && settled[to] === undefined) {
+      if (sizes[to]! >= 0) {
+        bytes += sizes[to]!;
+        messages += 1;
+      }
+      to += 1;
+    }
+    if (guard.isClosed) return to;
+    if (messages > 0) this.#gate.leave(guard.account, bytes, messages);
+    if (failed && messages > 0) guard.close();
+    else guard.publisher.acknowledgeAll(ids, from, to);
+    return to;
+  }
 }
-const kept = Promise.resolve(undefined);
+const kept: Outcome = { positions: [] };
+const nothingToKeep = Promise.resolve(kept);

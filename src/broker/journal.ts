@@ -20,8 +20,16 @@ export interface MessageRecord {
 /** A change of one client's session (OASIS MQTT 5.0, clause 4.1). */
 export type SessionRecord =
   | { readonly kind: 'began'; readonly client: string; readonly expirySeconds: number }
+  /** The client has taken its session up again. */
+  | { readonly kind: 'back'; readonly client: string; readonly expirySeconds: number }
   | { readonly kind: 'ended'; readonly client: string }
-  | { readonly kind: 'left'; readonly client: string; readonly expirySeconds: number }
+  /** Of what it has not acknowledged, everything up to `sentUpTo` has been sent: 0 for nothing. */
+  | {
+      readonly kind: 'left';
+      readonly client: string;
+      readonly expirySeconds: number;
+      readonly sentUpTo: Position;
+    }
   | {
       readonly kind: 'subscribed';
       readonly client: string;
@@ -38,7 +46,15 @@ export type SessionRecord =
       readonly client: string;
       readonly upTo: Position;
       readonly beyond: readonly Position[];
+      /**
+       * What came by way of shared subscriptions, by their whole filters (`$share/<name>/<filter>`):
+       * each position is named, and `upTo` says nothing of them. The client need not have a session
+       * that is kept.
+       */
+      readonly shared?: Readonly<Record<string, readonly Position[]>>;
     }
+  /** The log no longer has what waited for the client up to there. */
+  | { readonly kind: 'lost'; readonly client: string; readonly upTo: Position }
   /** The client has sent PUBREC for the message: only its PUBREL is still to be sent. */
   | { readonly kind: 'recorded'; readonly client: string; readonly position: Position }
   | {
@@ -54,6 +70,8 @@ export type JournalRecord = MessageRecord | SessionRecord;
 export interface Journaled<R extends JournalRecord = JournalRecord> {
   readonly position: Position;
   readonly record: R;
+  /** Milliseconds since it was recorded: never more than it really was. */
+  readonly ageMs: number;
 }
 
 /** What the broker needs of the event log. */

@@ -1,53 +1,167 @@
 import type { Bounds } from './bounds.ts';
-import { ownBytes, type StoredPacket, sizeOf } from './stored.ts';
-import { filterMatches } from './topic-tree.ts';
+import type { Message } from './message.ts';
 
-/** The last retained message of every topic. In memory only: none outlives the process. */
+interface Node {
+  readonly level: string;
+  readonly parent: Node | undefined;
+  children: Map<string, Node> | undefined;
+  message: Message | undefined;
+}
+
+/** Nodes to look at, and which level of the filter they stand at. */
+interface Way {
+  readonly nodes: Iterator<Node>;
+  readonly depth: number;
+  readonly skipsDollar: boolean;
+}
+
+/** About what a level of a topic takes in memory. */
+const levelBytes = 128;
+const sweepMs = 1000;
+/** Behind `#`. */
+const below = -1;
+const dollar = 0x24;
+
+/**
+ * The last retained message of every topic (OASIS MQTT 5.0, clause 3.3.1.3), found by topic filter
+ * without looking at those that do not match.
+ */
 export class Retained {
-  readonly #packets = new Map<string, StoredPacket>();
+  readonly #root: Node = createNode('', undefined);
   readonly #bounds: Bounds;
+  readonly #now: () => number;
   readonly #dropped: () => void;
+  #count = 0;
   #bytes = 0;
+  #sweptAt = Number.NEGATIVE_INFINITY;
 
-  constructor(bounds: Bounds, dropped: () => void) {
+  /** `now` is of the monotonic clock. */
+  constructor(bounds: Bounds, now: () => number, dropped: () => void) {
     this.#bounds = bounds;
+    this.#now = now;
     this.#dropped = dropped;
   }
 
   get count(): number {
-    return this.#packets.size;
+    return this.#count;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** An empty payload removes what is kept [MQTT-3.3.1-6]. Beyond the limits nothing new is kept. */
-  store(packet: StoredPacket): void {
-    const old = this.#packets.get(packet.topic);
-    const oldBytes = old === undefined ? 0 : sizeOf(old);
-    if (packet.payload.length === 0) {
-      this.#packets.delete(packet.topic);
-      this.#bytes -= oldBytes;
+  store(message: Message): void {
+    const levels = message.topic.split('/');
+    const node = this.#find(levels);
+    const old = node?.message;
+    if (message.payload.length === 0) {
+      if (node !== undefined) this.#remove(node);
       return;
     }
-    const bytes = this.#bytes - oldBytes + sizeOf(packet);
-    const isNew = old === undefined && this.#packets.size >= this.#bounds.retainedMessages;
-    if (isNew || (bytes > this.#bounds.retainedBytes && bytes > this.#bytes)) {
+    const overhead = levelBytes * levels.length;
+    const bytes = this.#bytes + message.bytes - (old?.bytes ?? -overhead);
+    const { retainedMessages, retainedBytes, topicLevels } = this.#bounds;
+    if (old === undefined && this.#count >= retainedMessages) this.#removeExpired();
+    const isNew = old === undefined && this.#count >= retainedMessages;
+    const isTooMuch = bytes > retainedBytes && bytes > this.#bytes;
+    if (isNew || isTooMuch || levels.length > topicLevels) {
       this.#dropped();
       return;
     }
+    if (old === undefined) this.#count += 1;
     this.#bytes = bytes;
-    this.#packets.set(packet.topic, { ...packet, payload: ownBytes(packet.payload) });
+    message.keep();
+    (node ?? this.#create(levels)).message = message;
   }
 
-  /** What a new subscription to each of the filters gets. */
-  *matching(filters: readonly string[]): Generator<StoredPacket> {
-    for (const filter of filters) {
-      if (/[+#]/.test(filter)) {
-        for (const [topic, packet] of this.#packets) {
-          if (filterMatches(filter, topic)) yield packet;
-        }
+  /** What a new subscription gets; what changes meanwhile may be there or not. */
+  *matching(filter: string): Generator<Message> {
+    const levels = filter.split('/');
+    const now = this.#now();
+    const ways: Way[] = [{ nodes: [this.#root].values(), depth: 0, skipsDollar: false }];
+    for (let way = ways.at(-1); way !== undefined; way = ways.at(-1)) {
+      const next = way.nodes.next();
+      if (next.done) {
+        ways.pop();
+        continue;
+      }
+      const node = next.value;
+      if (way.skipsDollar && node.level.charCodeAt(0) === dollar) continue;
+      const { depth } = way;
+      const level = depth === below ? '#' : levels[depth];
+      // `a/#` matches `a` as well.
+      if ((level === undefined || level === '#') && node.message !== undefined) {
+        if (node.message.isExpired(now)) this.#remove(node);
+        else yield node.message;
+      }
+      if (level === undefined || node.children === undefined) continue;
+      // No wildcard in the first place matches topics that begin with `$` [MQTT-4.7.2-1].
+      const skipsDollar = depth === 0;
+      if (level === '#') ways.push({ nodes: node.children.values(), depth: below, skipsDollar });
+      else if (level === '+') {
+        ways.push({ nodes: node.children.values(), depth: depth + 1, skipsDollar });
       } else {
-        const packet = this.#packets.get(filter);
-        if (packet !== undefined) yield packet;
+        const child = node.children.get(level);
+        if (child !== undefined) {
+          ways.push({ nodes: [child].values(), depth: depth + 1, skipsDollar: false });
+        }
       }
     }
   }
+
+  #find(levels: readonly string[]): Node | undefined {
+    let node: Node | undefined = this.#root;
+    for (const level of levels) {
+      node = node.children?.get(level);
+      if (node === undefined) return undefined;
+    }
+    return node;
+  }
+
+  #create(levels: readonly string[]): Node {
+    let node = this.#root;
+    for (const level of levels) {
+      node.children ??= new Map();
+      let child = node.children.get(level);
+      if (child === undefined) {
+        child = createNode(level, node);
+        node.children.set(level, child);
+      }
+      node = child;
+    }
+    return node;
+  }
+
+  #remove(node: Node): void {
+    if (node.message === undefined) return;
+    this.#count -= 1;
+    this.#bytes -= node.message.bytes + levelBytes * node.message.topic.split('/').length;
+    node.message = undefined;
+    let empty = node;
+    while (
+      empty.parent !== undefined &&
+      empty.message === undefined &&
+      (empty.children === undefined || empty.children.size === 0)
+    ) {
+      empty.parent.children!.delete(empty.level);
+      empty = empty.parent;
+    }
+  }
+
+  /** Looks at all of them, so not for every message that finds no room. */
+  #removeExpired(): void {
+    const now = this.#now();
+    if (now < this.#sweptAt + sweepMs) return;
+    this.#sweptAt = now;
+    const nodes = [this.#root];
+    for (let node = nodes.pop(); node !== undefined; node = nodes.pop()) {
+      nodes.push(...(node.children?.values() ?? []));
+      if (node.message?.isExpired(now)) this.#remove(node);
+    }
+  }
+}
+
+function createNode(level: string, parent: Node | undefined): Node {
+  return { level, parent, children: undefined, message: undefined };
 }

@@ -1,109 +1,136 @@
-import type { Bounds } from './bounds.ts';
+import type { Share } from './delivery.ts';
+import type { Message } from './message.ts';
+import { isOwn, merged, type Session, type Subscription, shareOf } from './session.ts';
+import { SharedGroup, type SharedGroupParts } from './shared-group.ts';
 import { TopicTree } from './topic-tree.ts';
 
-interface Routed {
-  readonly topic: string;
-}
-type Deliver = (packet: Routed, done: () => void) => void;
-type Done = (error?: Error | null) => void;
+type Taker = Subscription | SharedGroup;
 
-/**
- * Hands messages to the subscriptions that match: what aedes calls its `mq` (the interface of
- * mqemitter). Deliveries under way are bounded; beyond that messages wait for their turn, and while
- * any wait, the router is `busy` and clients are not let in.
- */
+/** Hands messages to the subscriptions that match (OASIS MQTT 5.0, clauses 3.3.4 and 4.8). */
 export class Router {
-  readonly #tree = new TopicTree<Deliver>();
-  readonly #bounds: Bounds;
-  readonly #dropped: () => void;
-  #queue: { readonly packet: Routed; readonly done: Done }[] = [];
-  #next = 0;
-  #deliveries = 0;
-  #draining = false;
+  readonly #tree = new TopicTree<Taker>();
+  readonly #groups = new Map<string, SharedGroup>();
+  readonly #groupParts: Omit<SharedGroupParts, 'filter'>;
+  #subscriptions = 0;
+  #version = 0;
+  #sequence = 0;
 
-  constructor(bounds: Bounds, dropped: () => void) {
-    this.#bounds = bounds;
-    this.#dropped = dropped;
+  constructor(groupParts: Omit<SharedGroupParts, 'filter'>) {
+    this.#groupParts = groupParts;
   }
 
-  /** Messages that wait for their turn. */
-  get length(): number {
-    return this.#queue.length - this.#next;
+  /** Another number after every change of a subscription. */
+  get version(): number {
+    return this.#version;
   }
 
   get subscriptions(): number {
-    return this.#tree.size;
+    return this.#subscriptions;
   }
 
+  /** Nothing waits here: what a subscriber does not take is the affair of its outbox. */
   get busy(): boolean {
-    return this.length > 0;
+    return false;
   }
 
-  on(filter: string, deliver: Deliver, done?: Done): this {
-    this.#tree.add(filter, deliver);
-    if (done !== undefined) queueMicrotask(done);
-    return this;
+  /** The sequence of the message that was routed last. */
+  get sequence(): number {
+    return this.#sequence;
   }
 
-  removeListener(filter: string, deliver: Deliver, done?: Done): this {
-    this.#tree.remove(filter, (candidate) => candidate === deliver);
-    if (done !== undefined) queueMicrotask(done);
-    return this;
+  /** Whether a subscriber may want messages under this topic. */
+  wants(topic: string): boolean {
+    return this.#tree.match(topic).length > 0;
   }
 
-  /** `done` is called when every subscription has had the message, or there was none. */
-  emit(packet: Routed, done: Done): this {
-    if (this.busy || this.#deliveries >= this.#bounds.deliveries) this.#enqueue(packet, done);
-    else this.#deliver(packet, done);
-    return this;
+  /** Whether a session that lasts wants them at QoS 1 or 2. */
+  keeps(topic: string): boolean {
+    for (const taker of this.#tree.match(topic)) {
+      const subscriptions = taker instanceof SharedGroup ? taker.members : [taker];
+      if (subscriptions.some(({ request, session }) => request.qos > 0 && session.isKept)) {
+        return true;
+      }
+    }
+    return false;
   }
 
-  close(done: () => void): this {
-    queueMicrotask(done);
-    return this;
+  group(filter: string): SharedGroup | undefined {
+    return this.#groups.get(filter);
   }
 
-  #enqueue(packet: Routed, done: Done): void {
-    if (this.length < this.#bounds.routedMessages) {
-      this.#queue.push({ packet, done });
+  /** Takes the place of the subscription that the session had under the same filter. */
+  add(subscription: Subscription): void {
+    const { session, request, sharedFilter } = subscription;
+    const before = session.subscriptions.get(request.filter);
+    this.#version += 1;
+    if (before === undefined) this.#subscriptions += 1;
+    session.put(subscription);
+    if (sharedFilter !== undefined) {
+      this.#groupFor(request.filter, sharedFilter).join(subscription);
       return;
     }
-    this.#dropped();
-    done();
+    if (before !== undefined) this.#tree.remove(request.filter, (taker) => taker === before);
+    this.#tree.add(request.filter, subscription);
   }
 
-  #deliver(packet: Routed, done: Done): void {
-    const matches = this.#tree.match(packet.topic);
-    if (matches.length === 0) {
-      done();
+  /** False when there was none. */
+  remove(session: Session, filter: string): boolean {
+    const subscription = session.subscriptions.get(filter);
+    if (subscription === undefined) return false;
+    this.#version += 1;
+    this.#subscriptions -= 1;
+    session.remove(filter);
+    const { sharedFilter } = subscription;
+    if (sharedFilter === undefined) {
+      this.#tree.remove(filter, (taker) => taker === subscription);
+    } else {
+      const group = this.#groups.get(filter)!;
+      if (group.leave(session.client)) {
+        this.#groups.delete(filter);
+        this.#tree.remove(sharedFilter, (taker) => taker === group);
+      }
+    }
+    return true;
+  }
+
+  route(message: Message): void {
+    this.#sequence += 1;
+    message.sequence = this.#sequence;
+    const takers = this.#tree.match(message.topic);
+    if (takers.length === 1) {
+      const taker = takers[0]!;
+      if (taker instanceof SharedGroup) taker.route(message);
+      else if (!isOwn(taker, message)) taker.session.outbox.push(message, shareOf(taker, message));
       return;
     }
-    let left = matches.length;
-    this.#deliveries += left;
-    const delivered = (): void => {
-      this.#deliveries -= 1;
-      left -= 1;
-      if (left === 0) done();
-      if (this.busy) this.#drain();
-    };
-    for (const deliver of matches) deliver(packet, delivered);
+    let shares: Map<Session, Share> | undefined;
+    for (const taker of takers) {
+      if (taker instanceof SharedGroup) {
+        taker.route(message);
+        continue;
+      }
+      if (isOwn(taker, message)) continue;
+      const { session } = taker;
+      if (session.subscriptions.size === 1) {
+        session.outbox.push(message, shareOf(taker, message));
+        continue;
+      }
+      shares ??= new Map();
+      const before = shares.get(session);
+      const share = shareOf(taker, message);
+      shares.set(session, before === undefined ? share : merged(before, share));
+    }
+    if (shares === undefined) return;
+    for (const [session, share] of shares) session.outbox.push(message, share);
   }
 
-  #drain(): void {
-    // Deliveries may be done at once, and must not go deeper for every message that waits.
-    if (this.#draining) return;
-    this.#draining = true;
-    while (this.busy && this.#deliveries < this.#bounds.deliveries) {
-      const { packet, done } = this.#queue[this.#next++]!;
-      this.#deliver(packet, done);
+  #groupFor(filter: string, sharedFilter: string): SharedGroup {
+    let group = this.#groups.get(filter);
+    if (group === undefined) {
+      group = new SharedGroup({ ...this.#groupParts, filter });
+      this.#groups.set(filter, group);
+      this.#tree.add(sharedFilter, group);
     }
-    if (!this.busy) {
-      this.#queue = [];
-      this.#next = 0;
-    } else if (this.#next >= 1024) {
-      this.#queue = this.#queue.slice(this.#next);
-      this.#next = 0;
-    }
-    this.#draining = false;
+    return group;
   }
 }

@@ -1,233 +1,266 @@
 import type { Bounds } from './bounds.ts';
-import { Incoming } from './incoming.ts';
-import { ownBytes, type StoredPacket, type StoredSubscription, sizeOf } from './stored.ts';
-import { TopicTree } from './topic-tree.ts';
+import type { DropReason, Giver } from './delivery.ts';
+import type { KeptSession, KeptState } from './durable-state.ts';
+import type { Journal, JournalRecord, Position, SessionRecord } from './journal.ts';
+import { Message } from './message.ts';
+import type { WillRequest } from './packets.ts';
+import { Router } from './router.ts';
+import { forEver, Session, type SessionParts } from './session.ts';
+import { shareName } from './subscribing.ts';
+import { Wills, willMessage } from './wills.ts';
 
-/** One client's session: OASIS MQTT 5.0, clause 4.1. */
-interface Session {
-  /** Kept when the client goes away. */
-  kept: boolean;
-  connected: boolean;
-  readonly subscriptions: Map<string, StoredSubscription>;
-  /** What awaits an acknowledgement or the client's return, oldest first. */
-  queue: Queued[];
-  queuedBytes: number;
-  readonly incoming: Incoming;
+/** How a client comes to its session. */
+export interface Beginning {
+  readonly cleanStart: boolean;
+  /** Seconds; `forEver` is for ever. */
+  readonly expirySeconds: number;
+  readonly will: WillRequest | undefined;
 }
 
-interface Queued {
-  packet: StoredPacket;
-  /** Sent before: the next time it is a repeat [MQTT-3.3.1-1]. */
-  sent: boolean;
-  readonly bytes: number;
+/** What the session of a client holds. */
+export interface SessionSummary {
+  readonly subscriptions: number;
+  readonly inFlight: number;
+  readonly queued: number;
 }
 
-/** Who gets a message when it is not there to take it. */
-export interface Wanting {
-  readonly clientId: string;
-  readonly topic: string;
-  readonly qos: 0 | 1 | 2;
+export interface SessionsParts {
+  readonly bounds: Bounds;
+  readonly connections: number;
+  readonly queuedMessages: number;
+  /** The monotonic clock. */
+  readonly now: () => number;
+  /** Told how many messages a client will not get. */
+  readonly lost: (reason: DropReason, messages: number) => void;
+  /** What should last could not be made so. */
+  readonly failed: (error: unknown) => void;
 }
 
-export type SessionLoss = 'queue_full' | 'session_evicted';
+/** Acknowledged messages of one session that are put into the journal at once at the latest. */
+const acknowledgedMost = 500;
 
-const noneWanting: readonly Wanting[] = Object.freeze([]);
-
-/** The sessions of all clients. In memory only: none outlives the process. */
+/** The sessions of all clients, with their subscriptions. */
 export class Sessions {
+  readonly router: Router;
+  readonly wills: Wills;
+  #journal: Journal | undefined;
+  /** Those of clients that are away first, the longest away at the front. */
   readonly #sessions = new Map<string, Session>();
-  /** Subscriptions of kept sessions with QoS 1 and 2. */
-  readonly #wanting = new TopicTree<Wanting>();
-  readonly #bounds: Bounds;
+  /** With acknowledgements that are not in the journal. */
+  readonly #unwritten = new Set<Session>();
   readonly #sessionsMax: number;
-  readonly #queuedMax: number;
-  readonly #lost: (reason: SessionLoss, messages: number) => void;
-  #queuedBytes = 0;
+  readonly #parts: SessionsParts;
+  readonly #sessionParts: SessionParts;
 
-  constructor(parts: {
-    readonly bounds: Bounds;
-    readonly connections: number;
-    readonly queuedMessages: number;
-    /** Told how many messages a client will not get. */
-    readonly lost: (reason: SessionLoss, messages: number) => void;
-  }) {
-    this.#bounds = parts.bounds;
-    this.#sessionsMax = Math.ceil(parts.connections * parts.bounds.sessionsPerConnection);
-    this.#queuedMax = parts.queuedMessages;
-    this.#lost = parts.lost;
+  constructor(parts: SessionsParts) {
+    const { bounds, queuedMessages, now, lost, failed } = parts;
+    this.#parts = parts;
+    this.#sessionsMax = Math.ceil(parts.connections * bounds.sessionsPerConnection);
+    this.wills = new Wills(this.#sessionsMax);
+    const held = { bytes: 0 };
+    this.router = new Router({
+      ...{ queuedMessages, queuedBytes: bounds.queuedBytes, held, failed },
+      dropped: (messages) => lost('queue_full', messages),
+      load: (positions) => this.#load(positions),
+    });
+    this.#sessionParts = {
+      ...{ bounds, queuedMessages, now, held, failed, dropped: lost },
+      journal: () => this.#journal,
+      acknowledged: (session, message, giver) => this.#acknowledged(session, message, giver),
+      roomFor: (filter) => this.router.group(filter)?.give(),
+    };
   }
 
   get count(): number {
     return this.#sessions.size;
   }
 
-  /** Whether a session is kept that the client can take up again. */
-  isKept(id: string): boolean {
-    return this.#sessions.get(id)?.kept ?? false;
+  get journal(): Journal | undefined {
+    return this.#journal;
   }
 
-  attach(id: string, keep: boolean): void {
-    const session = this.#of(id);
-    session.kept = keep;
-    session.connected = true;
-    session.incoming.resume();
+  get(client: string): Session | undefined {
+    return this.#sessions.get(client);
+  }
+
+  /** Whether a session is there that the client can take up again. */
+  isKept(client: string): boolean {
+    return this.#sessions.get(client)?.isKept ?? false;
+  }
+
+  summary(client: string): SessionSummary | undefined {
+    const session = this.#sessions.get(client);
+    if (session === undefined) return undefined;
+    const { inFlight, queued } = session.outbox;
+    return { subscriptions: session.subscriptions.size, inFlight, queued };
+  }
+
+  /**
+   * The session of a client that connects, and whether it was there before [MQTT-3.2.2-2]. The
+   * connection it had before has left it.
+   */
+  begin(client: string, beginning: Beginning): { session: Session; isPresent: boolean } {
+    const { cleanStart, expirySeconds, will } = beginning;
+    this.#endIfDue(this.#sessions.get(client), this.#parts.now());
+    const before = this.#sessions.get(client);
+    if (cleanStart && before !== undefined) this.end(before);
+    const isPresent = !cleanStart && before !== undefined;
+    if (isPresent && this.wills.cancel(client)) this.note([{ kind: 'willGone', client }]);
+    const session = this.#sessions.get(client) ?? this.#create(client);
+    const records: SessionRecord[] = [];
+    if (expirySeconds > 0) {
+      records.push({ kind: isPresent ? 'back' : 'began', client, expirySeconds });
+    } else if (session.isKept) {
+      records.push({ kind: 'ended', client });
+    }
+    session.expirySeconds = expirySeconds;
+    session.isConnected = true;
+    session.will = will;
+    session.knownIncoming?.resume();
+    if (will !== undefined) {
+      const { delaySeconds } = will;
+      const message = new Message(willMessage(client, will), this.#parts.now()).record();
+      records.push({ kind: 'will', client, delaySeconds, message });
+    }
+    this.note(records);
     // To the end of the order in which sessions are given up.
-    this.#sessions.delete(id);
-    this.#sessions.set(id, session);
+    this.#sessions.delete(client);
+    this.#sessions.set(client, session);
+    return { session, isPresent };
   }
 
-  detach(id: string, keep: boolean): void {
-    const session = this.#sessions.get(id);
-    if (session === undefined) return;
-    session.connected = false;
-    session.kept = keep;
-    if (!keep) this.end(id);
-  }
-
-  /** The session is over: nothing of it is left. */
-  end(id: string): void {
-    const session = this.#sessions.get(id);
-    if (session === undefined) return;
-    this.unsubscribe(id, [...session.subscriptions.keys()]);
-    this.#queuedBytes -= session.queuedBytes;
-    this.#sessions.delete(id);
-    if (!session.connected) return;
-    // aedes clears what a client had before it goes on with it.
-    this.#of(id).connected = true;
-    this.#of(id).kept = session.kept;
-  }
-
-  incoming(id: string): Incoming {
-    return this.#of(id).incoming;
-  }
-
-  subscribe(id: string, subscriptions: readonly StoredSubscription[]): void {
-    const session = this.#of(id);
-    for (const subscription of subscriptions) {
-      this.unsubscribe(id, [subscription.topic]);
-      session.subscriptions.set(subscription.topic, subscription);
-      const { topic, qos } = subscription;
-      if (qos > 0) this.#wanting.add(topic, { clientId: id, topic, qos });
+  /** The client is gone; `isProper` says that its will is not to be sent [MQTT-3.1.2-10]. */
+  leave(session: Session, expirySeconds: number, isProper: boolean): void {
+    const { client, will } = session;
+    const now = this.#parts.now();
+    session.isConnected = false;
+    session.expirySeconds = expirySeconds;
+    session.leftAt = now;
+    session.will = undefined;
+    session.outbox.detach();
+    if (expirySeconds === 0) {
+      this.#unwritten.delete(session);
+      this.#write(session, []);
+    } else {
+      const { sentUpTo } = session.outbox;
+      this.#write(session, [{ kind: 'left', client, expirySeconds, sentUpTo }]);
     }
-  }
-
-  unsubscribe(id: string, filters: readonly string[]): void {
-    const session = this.#sessions.get(id);
-    for (const filter of filters) {
-      const subscription = session?.subscriptions.get(filter);
-      if (subscription === undefined) continue;
-      session!.subscriptions.delete(filter);
-      if (subscription.qos > 0) this.#wanting.remove(filter, ({ clientId }) => clientId === id);
+    if (will !== undefined && isProper) this.note([{ kind: 'willGone', client }]);
+    else if (will !== undefined) {
+      const delaySeconds = Math.min(will.delaySeconds, expirySeconds);
+      this.wills.due(client, willMessage(client, will), delaySeconds, now);
     }
+    if (expirySeconds === 0) this.end(session);
   }
 
-  subscriptions(id: string): StoredSubscription[] {
-    return [...(this.#sessions.get(id)?.subscriptions.values() ?? [])];
+  /** The session is over: nothing of it is left. Returns how many messages its client misses. */
+  end(session: Session): number {
+    const { client } = session;
+    const missed = session.outbox.end();
+    for (const filter of [...session.subscriptions.keys()]) this.router.remove(session, filter);
+    this.#sessions.delete(client);
+    this.#unwritten.delete(session);
+    if (session.isKept) this.note([{ kind: 'ended', client }]);
+    this.wills.sessionEnded(client);
+    return missed;
   }
 
-  /** The sessions that want a message, each once, at the highest QoS it asked for. */
-  wanting(topic: string): readonly Wanting[] {
-    const found = this.#wanting.match(topic);
-    if (found.length < 2) return found.length === 0 ? noneWanting : found;
-    const best = new Map<string, Wanting>();
-    for (const candidate of found) {
-      const other = best.get(candidate.clientId);
-      if (other === undefined || other.qos < candidate.qos) best.set(candidate.clientId, candidate);
+  /** Sees to what time brings. */
+  check(): void {
+    const now = this.#parts.now();
+    this.wills.check(now);
+    for (const session of this.#sessions.values()) this.#endIfDue(session, now);
+    this.writeAcknowledged();
+  }
+
+  /** Puts into the journal what has been acknowledged. */
+  writeAcknowledged(): void {
+    for (const session of this.#unwritten) this.#write(session, []);
+    this.#unwritten.clear();
+  }
+
+  /** Puts records into the journal; nobody waits for them. */
+  note(records: readonly JournalRecord[]): void {
+    if (records.length === 0 || this.#journal === undefined) return;
+    this.#journal.append(records).catch(this.#parts.failed);
+  }
+
+  /** Takes up what the log says, and goes on in it. */
+  restore(state: KeptState, journal: Journal): void {
+    const now = this.#parts.now();
+    this.#journal = journal;
+    for (const kept of state.sessions) this.#restoreSession(kept, now);
+    for (const { filter, waiting } of state.groups) this.router.group(filter)?.restore(waiting);
+    this.wills.restore(state.wills, now);
+  }
+
+  #restoreSession(kept: KeptSession, now: number): void {
+    const session = this.#create(kept.client);
+    session.expirySeconds = kept.expirySeconds;
+    session.leftAt = now - kept.awayMs;
+    for (const { request, subscriptionId } of kept.subscriptions) {
+      const sharedFilter = shareName(request.filter);
+      this.router.add({ session, request, subscriptionId, sharedFilter });
     }
-    return [...best.values()];
+    for (const id of kept.receivedIds) session.incoming.arrive(id, true);
+    session.outbox.restore(kept.waiting, kept.recorded, kept.sentUpTo);
   }
 
-  /** Keeps a message for each; a session that is full misses it. */
-  enqueue(wanting: readonly { clientId: string; qos?: 0 | 1 | 2 }[], packet: StoredPacket): void {
-    const bytes = sizeOf(packet);
-    const payload = wanting.length === 0 ? packet.payload : ownBytes(packet.payload);
-    for (const { clientId, qos } of wanting) {
-      const session = this.#of(clientId);
-      if (this.#isFull(session, bytes)) {
-        // A client that is connected gets it all the same, only not a second time.
-        if (!session.connected) this.#lost('queue_full', 1);
-        continue;
-      }
-      const lowered = Math.min(packet.qos, qos ?? packet.qos) as 0 | 1 | 2;
-      const kept = { ...packet, payload, qos: lowered, messageId: undefined };
-      session.queue.push({ packet: kept, sent: false, bytes });
-      session.queuedBytes += bytes;
-      this.#queuedBytes += bytes;
-    }
-  }
-
-  /** Notes that a message was sent under its packet identifier, or that a PUBREL stands for it. */
-  sent(id: string, packet: StoredPacket): void {
-    const queue = this.#sessions.get(id)?.queue ?? [];
-    const isRelease = packet.cmd === 'pubrel';
-    const found = queue.find((queued) =>
-      isRelease ? queued.packet.messageId === packet.messageId : isSame(queued.packet, packet),
-    );
-    if (found === undefined) return;
-    found.sent = true;
-    found.packet.messageId = packet.messageId;
-    if (isRelease && found.packet.cmd !== 'pubrel') {
-      found.packet = { ...found.packet, cmd: 'pubrel', topic: '', payload: '' };
-    }
-  }
-
-  /** Forgets what the client has acknowledged, and returns it. */
-  done(id: string, packet: StoredPacket): StoredPacket | undefined {
-    const session = this.#sessions.get(id);
-    const index = session?.queue.findIndex((queued) =>
-      packet.messageId === undefined
-        ? isSame(queued.packet, packet)
-        : queued.packet.messageId === packet.messageId,
-    );
-    if (session === undefined || index === undefined || index < 0) return undefined;
-    const [queued] = session.queue.splice(index, 1);
-    session.queuedBytes -= queued!.bytes;
-    this.#queuedBytes -= queued!.bytes;
-    return queued!.packet;
-  }
-
-  /** What waits for the client, as it is to be sent now. */
-  queued(id: string): StoredPacket[] {
-    const queue = this.#sessions.get(id)?.queue ?? [];
-    return queue.map(({ packet, sent }) => ({ ...packet, dup: sent && packet.cmd === 'publish' }));
-  }
-
-  #of(id: string): Session {
-    let session = this.#sessions.get(id);
-    if (session === undefined) {
-      if (this.#sessions.size >= this.#sessionsMax) this.#evict();
-      session = {
-        kept: false,
-        connected: false,
-        subscriptions: new Map(),
-        queue: [],
-        queuedBytes: 0,
-        incoming: new Incoming(),
-      };
-      this.#sessions.set(id, session);
-    }
+  #create(client: string): Session {
+    if (this.#sessions.size >= this.#sessionsMax) this.#evict();
+    const session = new Session(client, this.#sessionParts);
+    this.#sessions.set(client, session);
     return session;
   }
 
-  #isFull(session: Session, bytes: number): boolean {
-    const { queuedBytes, queuedBytesTotal } = this.#bounds;
-    return (
-      session.queue.length >= this.#queuedMax ||
-      session.queuedBytes + bytes > queuedBytes ||
-      this.#queuedBytes + bytes > queuedBytesTotal
-    );
-  }
-
   #evict(): void {
-    for (const [id, session] of this.#sessions) {
-      if (session.connected) continue;
-      this.#lost('session_evicted', session.queue.length);
-      this.end(id);
+    for (const session of this.#sessions.values()) {
+      if (session.isConnected) continue;
+      const missed = this.end(session);
+      if (missed > 0) this.#parts.lost('session_evicted', missed);
       return;
     }
   }
-}
 
-function isSame(a: StoredPacket, b: StoredPacket): boolean {
-  return a.brokerCounter === b.brokerCounter && a.brokerId === b.brokerId;
+  #endIfDue(session: Session | undefined, now: number): void {
+    if (session === undefined || session.isConnected || session.expirySeconds === forEver) return;
+    if (now - session.leftAt >= session.expirySeconds * 1000) this.end(session);
+  }
+
+  #acknowledged(session: Session, message: Message, giver: Giver | undefined): void {
+    const { position } = message;
+    if (this.#journal === undefined) return;
+    if (giver !== undefined) {
+      session.acknowledgedShared ??= new Map();
+      const before = session.acknowledgedShared.get(giver.filter);
+      if (before === undefined) session.acknowledgedShared.set(giver.filter, [position]);
+      else before.push(position);
+    }
+    if (session.isKept) session.acknowledgedPositions.push(position);
+    else if (giver === undefined) return;
+    this.#unwritten.add(session);
+    if (session.acknowledgedPositions.length >= acknowledgedMost) this.#write(session, []);
+  }
+
+  #write(session: Session, more: readonly SessionRecord[]): void {
+    const { client, outbox, acknowledgedPositions, acknowledgedShared } = session;
+    if (acknowledgedPositions.length === 0 && acknowledgedShared === undefined) {
+      this.note(more);
+      return;
+    }
+    const { lowest, highest } = outbox;
+    const upTo = session.isKept ? Math.max(0, lowest < 0 ? highest : lowest - 1) : 0;
+    const beyond = acknowledgedPositions.filter((position) => position > upTo);
+    const shared = acknowledgedShared && Object.fromEntries(acknowledgedShared);
+    session.acknowledgedPositions = [];
+    session.acknowledgedShared = undefined;
+    const record = { kind: 'acknowledged', client, upTo, beyond, ...(shared && { shared }) } as const;
+    this.note([record, ...more]);
+  }
+
+  async #load(positions: readonly Position[]): Promise<Message[]> {
+    const found = (await this.#journal?.messages(positions)) ?? [];
+    const now = this.#parts.now();
+    return found.map(({ position, record, ageMs }) => new Message(record, now, position, ageMs));
+  }
 }

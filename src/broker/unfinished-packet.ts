@@ -10,6 +10,8 @@ export class UnfinishedPacket {
   size = 0;
   /** Bytes that have come. */
   have = 0;
+  /** When it began; milliseconds of the monotonic clock. */
+  since = 0;
   #bytes: Buffer | undefined;
   readonly #memory: { bytes: number };
 
@@ -20,6 +22,11 @@ export class UnfinishedPacket {
   /** What has come so far. */
   get bytes(): Buffer {
     return this.#bytes!.subarray(0, this.have);
+  }
+
+  begin(size: number, now: number): void {
+    this.size = size;
+    this.since = now;
   }
 
   add(chunk: Buffer, from: number, to: number): void {

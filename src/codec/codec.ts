@@ -55,6 +55,9 @@ export class DecodeError extends Error {
   override readonly name = 'DecodeError';
 }
 
+/** It can be read, and says that there is no value. */
+export class NoValueError extends DecodeError {}
+
 /** Texts of files that options refer to, by their paths as the options write them. */
 export type CodecFiles = ReadonlyMap<string, string>;
 

@@ -46,7 +46,7 @@ export function unpacking(codec: Codec, encoding: ContentEncoding): Codec {
 }
 
 /** Neither beginning can be that of text, JSON or CBOR. */
-function packingOf(payload: Uint8Array): Packing | undefined {
+export function packingOf(payload: Uint8Array): Packing | undefined {
   if (payload[0] === 0x1f && payload[1] === 0x8b) return 'gzip';
   const isZstd =
     payload[0] === 0x28 && payload[1] === 0xb5 && payload[2] === 0x2f && payload[3] === 0xfd;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Codec, type CodecKind, DecodeError, type Document } from './codec.ts';
+import { type Codec, type CodecKind, DecodeError, type Document, NoValueError } from './codec.ts';
 import { textOf } from './utf8.ts';
 
 /** A longer text is a document of some other kind. */
@@ -56,7 +56,7 @@ export function parseText(raw: string): Document {
     const value = numberOf(parts[1]!);
     return parts[2] === undefined ? value : { value, unit: parts[2] };
   }
-  if (noValue.test(text)) throw new DecodeError(`${text} is no value: the sensor has none.`);
+  if (noValue.test(text)) throw new NoValueError(`${text} is no value: the sensor has none.`);
   if (/^true$/i.test(text)) return true;
   if (/^false$/i.test(text)) return false;
   return text;

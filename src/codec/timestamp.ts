@@ -95,3 +95,33 @@ function twoDigits(text: string, at: number): number {
   const ones = text.charCodeAt(at + 1) - 0x30;
   return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : Number.NaN;
 }
+
+const offset = /^([+-])(\d\d):(\d\d)$/;
+const namesZone = /(?:[Zz]|[+-]\d\d:?\d\d)$/;
+const quarterMs = 900_000;
+/** Clocks of devices, and the way of a message, may be off by so much. */
+const toleranceMs = 60_000;
+const zonesMs = 14 * 3_600_000;
+
+/** Whether a text says in which zone times are: `utc`, `guess`, `+01:00`. */
+export function isZone(zone: string): boolean {
+  return zone === 'utc' || zone === 'guess' || offset.test(zone);
+}
+
+/**
+ * What `timestampMsOf` found in a text that names no zone, as a time of that zone. `guess` takes what
+ * is a whole number of quarter hours away from the arrival, to the minute, for the local time of now.
+ */
+export function inZone(ms: number, claim: unknown, zone: string, receivedAt: number): number {
+  if (zone === 'utc' || typeof claim !== 'string' || !claim.includes(':')) return ms;
+  if (namesZone.test(claim.trim())) return ms;
+  const parts = offset.exec(zone);
+  if (parts !== null) {
+    const shift = (Number(parts[2]) * 60 + Number(parts[3])) * 60_000;
+    return parts[1] === '-' ? ms + shift : ms - shift;
+  }
+  const ahead = ms - receivedAt;
+  const shift = Math.round(ahead / quarterMs) * quarterMs;
+  const isLocal = Math.abs(shift) <= zonesMs && Math.abs(ahead - shift) <= toleranceMs;
+  return isLocal ? ms - shift : ms;
+}

@@ -111,6 +111,10 @@ function* remarksOf({ sinks, recount }: AuditReport): Generator<string> {
       }
     }
   }
+  const received = new Set(sinks.map((each) => each.received));
+  if (received.size > 1 && sinks.some(({ drops }) => drops.length > 0)) {
+    yield 'What was dropped counts as received, whether a sink would have wanted it or not: see above.';
+  }
   if (recount === undefined) return;
   for (const { reader, what, books, log } of recount.disagreements) {
     yield `${reader}: the books say ${books} ${what}, the log says ${log}.`;

@@ -8,11 +8,13 @@ import { systemRandom } from '../platform/random.ts';
 import { openSecrets } from '../platform/secrets.ts';
 import { createSystemClock } from '../platform/system-clock.ts';
 import type { Sink } from '../sink/sink.ts';
+import { readAuthFiles } from './auth-files.ts';
 import { checkTls } from './check-tls.ts';
 import { readCodecFiles } from './codec-files.ts';
 import { type Command, type Context, configOption, dataOption, exitStatus } from './command.ts';
 import { logKeyProblems } from './log-keys.ts';
 import { createSink, type Doors } from './parts.ts';
+import { readSchemas } from './schema-files.ts';
 import { version } from './version.ts';
 
 const connectMaxMs = 5_000;
@@ -47,8 +49,11 @@ export const check: Command = {
       ...(await checkTls(given, secrets)),
       ...(loaded === undefined ? [] : await logKeyProblems(loaded, secrets)),
       ...(loaded === undefined ? [] : (await readCodecFiles(loaded, cwd)).problems),
+      ...(loaded === undefined ? [] : (await readAuthFiles(loaded, cwd)).problems),
     ];
     if (loaded === undefined) throw new ConfigError(all);
+    const schemas = await readSchemas(loaded);
+    all.push(...schemas.problems, ...schemas.incompatible);
     let isWell = true;
     const folder = await folderProblem(loaded.config.data.dir);
     if (folder !== undefined) {

@@ -20,9 +20,11 @@ export interface LoadedCodecFiles {
 export async function readCodecFiles(loaded: LoadedConfig, cwd: string): Promise<LoadedCodecFiles> {
   const files = new Map<string, string>();
   const problems: Problem[] = [];
-  for (const [index, { codec }] of loaded.config.ingest.entries()) {
+  for (const { codec, origin } of loaded.config.ingest) {
     if (typeof codec === 'string' || codec.kind !== 'protobuf') continue;
-    const path: Path = ['ingest', index, 'codec'];
+    // A profile stands elsewhere; its files are found as those of the configuration are.
+    const index = /^ingest\[(\d+)\]$/.exec(origin ?? '')?.[1];
+    const path: Path = index === undefined ? ['profiles'] : ['ingest', Number(index), 'codec'];
     const options = codec as unknown as ProtobufOptions;
     const found = await readSchemas(options.files, files, path, loaded);
     if (found.length === 0) {

@@ -35,6 +35,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./schema.ts')).schema,
   },
   {
+    name: 'ingest',
+    summary: 'Explain what becomes of a message.',
+    load: async () => (await import('./ingest.ts')).ingest,
+  },
+  {
     name: 'log',
     summary: 'Look into the event log, also while the gateway runs.',
     load: async () => (await import('./log.ts')).log,
@@ -53,6 +58,11 @@ export const commands: readonly CommandEntry[] = [
     name: 'audit',
     summary: 'Balance the books: what became of every event on its way to every sink.',
     load: async () => (await import('./audit.ts')).audit,
+  },
+  {
+    name: 'passwd',
+    summary: 'Add or change a user of the broker, or delete one.',
+    load: async () => (await import('./passwd.ts')).passwd,
   },
 ];
 

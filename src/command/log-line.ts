@@ -54,6 +54,13 @@ function detailOf(event: CloudEvent): string {
       return `${event.data.offsetMs} ms: ${event.data.reason}`;
     case 'heartbeat':
       return pairsOf(event.data.lag);
+    case 'message': {
+      const { payload, qos, retain, from } = event.data;
+      const who = from === undefined ? 'itself' : from;
+      return `${payload.length} bytes at QoS ${qos} from ${who}${retain ? ', retained' : ''}`;
+    }
+    case 'session':
+      return `${event.data.kind} ${JSON.stringify(event.data.details)}`;
   }
 }
 

@@ -1,4 +1,5 @@
-import { type ErrorCode, errorTable } from '../platform/errors.ts';
+import { resumeCommandOf } from '../flow/replay-notes.ts';
+import { type ErrorCode, errorTable, GatewayError, messageOf } from '../platform/errors.ts';
 import {
   type Command,
   type Context,
@@ -32,6 +33,7 @@ interface Line {
   readonly delivered: number;
   readonly rejected: number;
   readonly keptSince: number;
+  readonly left: { readonly from: number; readonly to?: number };
   readonly trouble?: string;
   readonly code: string;
   readonly message: string;
@@ -55,19 +57,26 @@ export const replay: Command = {
     const client = await openGatewayClient(context);
     const bar = createBar(context, process.stderr);
     let last: Line | undefined;
+    let running: Line | undefined;
     try {
       for await (const line of client.lines('/api/v1/replay', wish, context.signal)) {
         const next = line as Line;
+        if (next.state !== 'failed') running = next;
         if (last === undefined) tellRetention(context, wish.from, next);
         last = next;
         bar.show(next);
       }
     } catch (error) {
-      if (!context.signal.aborted) throw error;
+      if (error instanceof GatewayError) throw error;
+      // Whoever is killed says nothing: the connection is gone.
+      if (!context.signal.aborted) {
+        const detail = `the gateway has ended (${messageOf(error)}).${resumeOf(wish, running)}`;
+        throw new GatewayError('GW_REPLAY_FAILED', detail, error);
+      }
     } finally {
       bar.clear();
     }
-    return await conclude(context, last);
+    return await conclude(context, wish, last, running);
   },
 };
 
@@ -103,12 +112,32 @@ function tellRetention(context: Context, from: string, { keptSince }: Line): voi
   if (from < since) context.say(`The log begins at ${since}; there is nothing older in it.`);
 }
 
-async function conclude(context: Context, last: Line | undefined): Promise<number> {
+/** How to have the rest delivered. */
+function resumeOf(wish: ReturnType<typeof wishOf>, last: Line | undefined): string {
+  if (last === undefined || wish.dryRun !== undefined) return '';
+  const { sink, device, type, rate } = wish;
+  const given = {
+    ...(device === undefined ? {} : { device }),
+    ...(type === undefined ? {} : { type }),
+    ...(rate === undefined ? {} : { rate }),
+  };
+  const { delivered, left } = last;
+  const command = resumeCommandOf({ sink, ...left, ...given, delivered });
+  return ` ${delivered} events were delivered. Go on with: ${command}`;
+}
+
+async function conclude(
+  context: Context,
+  wish: ReturnType<typeof wishOf>,
+  last: Line | undefined,
+  before: Line | undefined,
+): Promise<number> {
   const { options } = context;
   const isDone = last?.state === 'done';
   if (last?.state === 'failed' && !context.signal.aborted) {
     const known = last.code in errorTable ? (last.code as ErrorCode) : 'GW_REPLAY_FAILED';
-    throw new SaidByGateway(known, last.message);
+    const rest = known === 'GW_REPLAY_FAILED' ? resumeOf(wish, before) : '';
+    throw new SaidByGateway(known, `${last.message}${rest}`);
   }
   if (options.json !== undefined && last !== undefined) {
     const { found, delivered, rejected } = last;
@@ -121,6 +150,7 @@ async function conclude(context: Context, last: Line | undefined): Promise<numbe
     context.say(
       `${isDone ? 'Done' : 'Stopped before the end'}: ${delivered} events delivered to ${options.sink} again${refused}.`,
     );
+    if (!isDone) context.say(resumeOf(wish, before).trim());
   }
   return isDone ? exitStatus.done : exitStatus.failed;
 }

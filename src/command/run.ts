@@ -1,5 +1,6 @@
 import type { Admin } from '../admin/server.ts';
 import { openAdmin } from '../admin/server.ts';
+import type { ListenerAddress } from '../broker/listener.ts';
 import type { CodecFiles } from '../codec/codec.ts';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
@@ -13,14 +14,22 @@ import { createProcessLogger, type Logger } from '../platform/logger.ts';
 import { createMetrics, type Metrics } from '../platform/metrics.ts';
 import { systemRandom } from '../platform/random.ts';
 import { openSecrets } from '../platform/secrets.ts';
+import { openSocketFiles } from '../platform/socket-file.ts';
 import { createSystemClock } from '../platform/system-clock.ts';
 import { createServiceManager, type ServiceManager } from '../platform/systemd.ts';
-import { type BrokerSource, createBrokerSource } from '../source/mqtt-broker.ts';
+import type { SchemaRegistry } from '../schema/registry.ts';
+import {
+  type AuthFileContents,
+  type BrokerSource,
+  createBrokerSource,
+} from '../source/mqtt-broker.ts';
+import { readAuthFiles } from './auth-files.ts';
 import { readCodecFiles } from './codec-files.ts';
 import { type Command, type Context, configOption, dataOption, exitStatus } from './command.ts';
 import { createDisplay, type Display } from './display.ts';
 import { logKeysOf } from './log-keys.ts';
-import { createRules, createSinkUses } from './parts.ts';
+import { createRules, createSinkUses, createSources } from './parts.ts';
+import { readSchemas } from './schema-files.ts';
 import { version } from './version.ts';
 
 /** How long a stop waits for sinks to take what is still coming. */
@@ -46,13 +55,17 @@ export const run: Command = {
       ...(context.options.data === undefined ? {} : { dataDir: context.options.data }),
     });
     const { files: codecFiles, problems } = await readCodecFiles(loaded, context.cwd);
-    if (problems.length > 0) throw new ConfigError(problems);
+    const auth = await readAuthFiles(loaded, context.cwd);
+    const schemas = await readSchemas(loaded);
+    const all = [...problems, ...auth.problems, ...schemas.problems];
+    if (all.length > 0) throw new ConfigError(all);
     // Among what people watch, the life of parts would only be noise.
     const level = context.options.display === undefined ? 'info' : 'warn';
     const logger = createProcessLogger(process.env, level);
     const lock = await lockFolder(loaded.config.data.dir);
     try {
-      return await runUntilTold({ ...loaded, codecFiles }, logger, context);
+      const files = { codecFiles, authFiles: auth.files, schemas: schemas.registry };
+      return await runUntilTold({ ...loaded, ...files }, logger, context);
     } finally {
       await lock.release();
     }
@@ -73,6 +86,8 @@ interface Given {
   readonly config: Config;
   readonly folder: string;
   readonly codecFiles: CodecFiles;
+  readonly schemas: SchemaRegistry;
+  readonly authFiles: AuthFileContents;
 }
 
 async function runUntilTold(given: Given, logger: Logger, context: Context): Promise<number> {
@@ -92,7 +107,7 @@ async function runUntilTold(given: Given, logger: Logger, context: Context): Pro
     logger.info(
       {
         version,
-        broker: running.broker.addresses.map(({ host, port }) => `${host}:${port}`).join(' '),
+        broker: running.broker.addresses.map(addressText).join(' '),
         admin: `${admin.address.host}:${admin.address.port}`,
         data: config.data.dir,
       },
@@ -102,7 +117,8 @@ async function runUntilTold(given: Given, logger: Logger, context: Context): Pro
   }
   void manager.notify('STOPPING=1');
   if (failure !== undefined) {
-    logger.error({ error: messageOf(failure) }, 'The gateway cannot go on.');
+    const code = failure instanceof GatewayError ? { code: failure.code } : {};
+    logger.error({ ...code, error: messageOf(failure) }, 'The gateway cannot go on.');
     // What the disk holds is unknown: nothing more is written, and starting finds out.
     if (failure instanceof GatewayError && failure.code === 'GW_LOG_WRITE_FAILED') {
       return exitStatus.failed;
@@ -116,7 +132,7 @@ async function runUntilTold(given: Given, logger: Logger, context: Context): Pro
 
 /** Everything that runs, made from the configuration. */
 async function open(given: Given, logger: Logger, manager: ServiceManager): Promise<Running> {
-  const { config, folder, codecFiles } = given;
+  const { config, folder, codecFiles, authFiles, schemas } = given;
   const metrics = createMetrics();
   const clock = createSystemClock();
   const secrets = openSecrets(folder);
@@ -127,7 +143,11 @@ async function open(given: Given, logger: Logger, manager: ServiceManager): Prom
   const broker = createBrokerSource(config.broker, {
     ...{ ...doors, status },
     gateway: config.gateway.id,
+    authFiles,
+    socketFiles: openSocketFiles(folder),
   });
+  const beside = createSources(config, doors);
+  const post = beside.sources.find((source) => source.post !== undefined)?.post;
   let ready = false;
   let gateway: Gateway | undefined;
   const admin = await openAdmin({
@@ -140,6 +160,8 @@ async function open(given: Given, logger: Logger, manager: ServiceManager): Prom
     audit: () => gateway && { folder: config.data.dir, ...gateway.books() },
     observe: async () => await gateway?.observe(),
     operations: () => gateway,
+    ...(post === undefined ? {} : { post }),
+    clients: { list: () => broker.listClients(), disconnect: (id) => broker.disconnect(id) },
   });
   try {
     gateway = await startGateway({
@@ -157,7 +179,9 @@ async function open(given: Given, logger: Logger, manager: ServiceManager): Prom
       },
       mappings: config.ingest,
       codecFiles,
-      sources: [broker],
+      schemas,
+      ...beside,
+      sources: [broker, ...beside.sources],
       rules: createRules(config),
       sinks: createSinkUses(config, doors),
       publish: (topic, payload, how) => {
@@ -178,6 +202,17 @@ async function open(given: Given, logger: Logger, manager: ServiceManager): Prom
     ready = true;
   });
   return { gateway, broker, admin, metrics, clock, logger };
+}
+
+const schemes: Readonly<Record<string, string>> = {
+  'tcp false': 'mqtt',
+  'tcp true': 'mqtts',
+  'websocket false': 'ws',
+  'websocket true': 'wss',
+};
+
+function addressText({ host, port, path }: ListenerAddress): string {
+  return path ?? `${host}:${port}`;
 }
 
 /** Shows what is recorded from now on; the function that is returned says the last words. */
@@ -204,7 +239,7 @@ function startDisplay({ gateway, broker, admin, clock, logger }: Running, config
   });
   display.started({
     addresses: broker.addresses.map(
-      ({ host, port, tls }) => `${tls ? 'mqtts' : 'mqtt'}://${host}:${port}`,
+      (address) => `${schemes[`${address.transport} ${address.tls}`]}://${addressText(address)}`,
     ),
     admin: `http://${admin.address.host}:${admin.address.port}`,
     dataDir: config.data.dir,

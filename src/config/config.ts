@@ -1,10 +1,13 @@
 import { z } from 'zod';
 import { brokerOptions } from '../broker/options.ts';
-import { defaultIngestMappings, ingestMappingOptions } from '../codec/mapping-options.ts';
+import type { IngestMapping } from '../codec/mapping-options.ts';
 import { duration, secret, size } from '../kind/kind.ts';
 import { selectSchema } from '../kind/select.ts';
+import { ingestOptions } from '../profile/profile.ts';
 import { ruleKinds } from '../rule/index.ts';
+import { schemaOptions } from '../schema/options.ts';
 import { sinkKinds } from '../sink/index.ts';
+import { sourceSchema } from './sources.ts';
 
 /** Names that operators give: they become names of readers, files, topics and metrics. */
 const name = z
@@ -196,19 +199,29 @@ export const configSchema = z.strictObject({
   data: data.prefault({}).describe('Where data is kept.'),
   log: log.prefault({}).describe('The event log.'),
   broker: brokerOptions.prefault({}).describe('The embedded MQTT broker.'),
-  ingest: z
-    .array(ingestMappingOptions)
+  ingest: ingestOptions
     .optional()
     .describe(
-      'How a message becomes readings; the first match wins. Default: spBv1.0/# (Sparkplug B), sensors/{device}/{measurement}, zigbee2mqtt/{device}, {device}/{measurement}, {device}, and any deeper topic.',
+      'How a message becomes readings; the first match wins. auto, the default, knows what is on most topics by its profiles, see profiles.md; in a list it stands for all of them. A profile is asked for by its name.',
     ),
+  profiles: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'A folder of profiles of your own: NAME.yaml. One that has the name of ours stands in its place.',
+    ),
+  schemas: z
+    .record(name, schemaOptions)
+    .prefault({})
+    .describe('What readings must look like, in versions; see schemas.md.'),
   sources: z
     .record(
-      name,
-      z.never({ error: 'messages come from the broker only, in this version. Delete it.' }),
+      name.refine((given) => given !== 'broker', 'is the name of the broker; choose another'),
+      sourceSchema,
     )
     .prefault({})
-    .describe('Where messages come from beside the broker: nowhere yet.'),
+    .describe('Where messages come from beside the broker.'),
   rules: z
     .record(name, oneOfKinds<RuleConfig>(ruleKinds, {}))
     .prefault({})
@@ -251,7 +264,8 @@ export type Config = Readonly<
     gateway: { readonly id: string; readonly waitForClock: number };
     /** An absolute path. */
     data: { readonly dir: string };
-    ingest: readonly z.output<typeof ingestMappingOptions>[];
+    /** Every mapping, those of profiles in their places. */
+    ingest: readonly IngestMapping[];
   }
 >;
 
@@ -259,12 +273,13 @@ export type Config = Readonly<
 export function completeConfig(
   parsed: Parsed,
   machine: { readonly hostName: string; readonly dataDir: string },
+  ingest: readonly IngestMapping[],
 ): Config {
   return deepFreeze({
     ...parsed,
     gateway: { ...parsed.gateway, id: parsed.gateway.id ?? gatewayIdOf(machine.hostName) },
     data: { dir: machine.dataDir },
-    ingest: parsed.ingest ?? [...defaultIngestMappings],
+    ingest,
   }) as Config;
 }
 

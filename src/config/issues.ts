@@ -56,15 +56,47 @@ type UnionIssue = Extract<Issue, { code: 'invalid_union' }>;
 function ofUnion(issue: UnionIssue, path: Path, root: unknown): Finding[] {
   if (issue.discriminator !== undefined) return [ofKind(path, root)];
   // An alternative of another type than the value was not meant.
-  const meant = issue.errors.filter(
-    (errors) => !errors.some((each) => each.path.length === 0 && each.code === 'invalid_type'),
-  );
+  const meant = meantBy(issue, valueAt(root, path));
   if (meant.length === 1) return findingsOf(meant[0]!, root, path);
   const unknown = unknownInAll(meant);
   if (unknown.length > 0) return unknown.map((key) => unknownKey([...path, key], root));
   const own = issue.message === noWords ? undefined : issue.message;
   const expected = expectedOf(alternativesAt(path, root));
   return [{ path, message: withValue(own ?? `must be ${expected}`, path, root), atKey: false }];
+}
+
+/** The alternatives of the type of the value, and of those the ones that know most of its keys. */
+function meantBy(issue: UnionIssue, value: unknown): readonly (readonly Issue[])[] {
+  const wrongTypes =
+    typeof value === 'object' ? ['invalid_type', 'invalid_value'] : ['invalid_type'];
+  return fewestUnknown(
+    issue.errors.filter(
+      (errors) => !errors.some((each) => each.path.length === 0 && wrongTypes.includes(each.code)),
+    ),
+  );
+}
+
+/** The same issues, those of the one alternative that was meant in the place of a choice. */
+export function withoutChoices(issues: readonly Issue[], root: unknown): readonly Issue[] {
+  return issues.flatMap((issue): readonly Issue[] => {
+    if (issue.code !== 'invalid_union' || issue.discriminator !== undefined) return [issue];
+    const path = issue.path as Path;
+    const meant = meantBy(issue, valueAt(root, path));
+    if (meant.length !== 1) return [issue];
+    const inner = meant[0]!.map((each) => ({ ...each, path: [...path, ...each.path] }) as Issue);
+    return withoutChoices(inner, root);
+  });
+}
+
+/** Those that know the most of the keys that are there. */
+function fewestUnknown(errors: readonly (readonly Issue[])[]): readonly (readonly Issue[])[] {
+  const counts = errors.map((each) =>
+    each.reduce((sum, issue) => {
+      const isOwn = issue.code === 'unrecognized_keys' && issue.path.length === 0;
+      return isOwn ? sum + issue.keys.length : sum;
+    }, 0),
+  );
+  return errors.filter((_, index) => counts[index] === Math.min(...counts));
 }
 
 /** Keys that none of the alternatives knows. */
@@ -130,7 +162,9 @@ function withValue(words: string, path: Path, root: unknown): string {
   const value = valueAt(root, path);
   if (value === undefined) return words.startsWith('must be ') ? missing(words) : ended(words);
   if (value === null) {
-    const how = /a mapping|a list/.test(words) ? 'below' : '(in quotes if it begins with #)';
+    const isPlain = words.includes('a text');
+    const how =
+      !isPlain && /a mapping|a list/.test(words) ? 'below' : '(in quotes if it begins with #)';
     return `has no value; it ${words}. Write one ${how}, or delete the line.`;
   }
   const showsValue =
@@ -149,7 +183,8 @@ function ended(words: string): string {
 
 function hintOf(words: string, value: unknown): string {
   if (words === 'must be a text' && typeof value !== 'object') return ' Put it in quotes.';
-  if (words === 'must be a list') return ' Begin every entry with a dash, or put [ ] around them.';
+  if (/^must be ([^,]* or )?a list$/.test(words))
+    return ' Begin every entry with a dash, or put [ ] around them.';
   if (typeof value !== 'string') return '';
   if (words.startsWith('must be true or false') && /^(yes|on|y|no|off|n)$/i.test(value)) {
     return ` Write ${/^(yes|on|y)$/i.test(value) ? 'true' : 'false'}.`;

@@ -39,6 +39,8 @@ export function editorSchema(schema: JsonSchema = configJsonSchema()): JsonSchem
   if (properties === undefined) return schema;
   const sections = Object.entries(properties).map(([key, each]) => {
     const isSection = each.type === 'object' || each.type === 'array';
+    const isChoice = each.anyOf?.some(({ type }) => type === 'array') === true;
+    if (isChoice) return [key, { ...each, anyOf: [...each.anyOf!, { type: 'null' }] }];
     return [key, isSection ? { ...editorSchema(each), type: [each.type, 'null'] } : each];
   });
   return { ...schema, properties: Object.fromEntries(sections) };

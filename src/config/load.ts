@@ -5,8 +5,9 @@ import { readTextFile } from '../platform/text-file.ts';
 import { archiveProblems } from './archives.ts';
 import { type Config, completeConfig } from './config.ts';
 import { applyEnvironment, type Overridden } from './environment.ts';
-import { alternativesAt, keysOf } from './json-schema.ts';
+import { alternativesAt, type JsonSchema, keysOf } from './json-schema.ts';
 import { ConfigError, type Path, type Problem, pathText } from './problem.ts';
+import { type IngestProblem, resolveIngest } from './profiles.ts';
 import { validate } from './validate.ts';
 import { readYaml, type YamlSource } from './yaml-source.ts';
 
@@ -74,9 +75,19 @@ export async function inspectConfig(options: LoadOptions): Promise<InspectedConf
   const checked = source?.sound === false ? undefined : check(overridden, whereIs, problems);
   if (checked === undefined) return inspected;
   const machine = { hostName: hostname(), dataDir: dataDirOf(checked.data.dir, folder, options) };
-  const config = completeConfig(checked, machine);
+  const shown = (path: string) => shownPath(path, cwd);
+  const ingest = await resolveIngest(checked, folder, shown);
+  problems.push(...ingest.problems.map((each) => placed(each, known.whereIs)));
+  const config = completeConfig(checked, machine, ingest.mappings);
   problems.push(...(await archiveProblems(config.sinks, config.data.dir, known.whereIs)));
   return problems.length > 0 ? inspected : { ...inspected, loaded: { ...known, config } };
+}
+
+/** A problem of a profile has its place already. */
+function placed(problem: IngestProblem, whereIs: (path: Path) => string): Problem {
+  if ('where' in problem) return problem;
+  const { path, message } = problem;
+  return { where: whereIs(path), path: pathText(path), message };
 }
 
 type WhereIs = (path: Path, part: 'key' | 'value') => string;
@@ -134,7 +145,9 @@ function isSection(path: Path, root: unknown): boolean {
   const key = String(path.at(-1));
   if (!keysOf(alternativesAt(path.slice(0, -1), root)).includes(key)) return false;
   const schemas = alternativesAt(path, root);
-  return schemas.every(({ type }) => type === 'object' || type === 'array');
+  const isPart = ({ type, const: word }: JsonSchema) =>
+    type === 'object' || type === 'array' || word !== undefined;
+  return schemas.every(isPart) && schemas.some(({ const: word }) => word === undefined);
 }
 
 function dataDirOf(given: string | undefined, folder: string, options: LoadOptions): string {

@@ -19,14 +19,14 @@ export function referenceOf(schema: JsonSchema): string {
     const inner = innerOf(section);
     if (kinds.length > 0) return [...lines, '', ...kindTables(name, kinds)];
     if (inner === undefined) return lines;
-    return [...lines, '', ...tableOf(rowsIn(inner, section.type === 'array' ? '[]' : ''))];
+    return [...lines, '', ...tableOf(rowsIn(inner, isList(section) ? '[]' : ''))];
   });
   return `${sections.map((lines) => lines.join('\n').trimEnd()).join('\n\n')}\n`;
 }
 
 /** The options of every kind of codec: a table of Markdown by its name; none for one without. */
 export function codecReferencesOf(schema: JsonSchema): ReadonlyMap<string, string> {
-  const codec = schema.properties?.ingest?.items?.properties?.codec;
+  const codec = innerOf(schema.properties?.ingest ?? {})?.properties?.codec;
   const kinds = codec === undefined ? [] : alternativesOf(codec);
   const tables = kinds.flatMap(({ required = [], properties = {} }) => {
     const { kind, ...own } = properties;
@@ -113,7 +113,19 @@ function rowsIn(schema: JsonSchema, prefix: string): Row[] {
 /** The mapping that a value, or each entry of it, is. */
 function innerOf(schema: JsonSchema): JsonSchema | undefined {
   const inner = schema.type === 'array' ? schema.items : schema;
-  return inner?.properties === undefined ? undefined : inner;
+  if (inner?.properties !== undefined) return inner;
+  // Of several lists or mappings, all their keys.
+  const parts = alternativesOf(inner ?? {}).flatMap((each): JsonSchema[] => {
+    const part = each === inner ? undefined : innerOf(each);
+    return part === undefined ? [] : [part];
+  });
+  if (parts.length === 0 || !isList(schema)) return undefined;
+  const all = parts.toReversed().flatMap(({ properties = {} }) => Object.entries(properties));
+  return { properties: Object.fromEntries(all), required: [] };
+}
+
+function isList(schema: JsonSchema): boolean {
+  return alternativesOf(schema).some(({ type }) => type === 'array');
 }
 
 function defaultOf(schema: JsonSchema, isMapping: boolean): string {

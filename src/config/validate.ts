@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { configSchema } from './config.ts';
-import { type Finding, findingsOf, noWords } from './issues.ts';
+import { type Finding, findingsOf, noWords, withoutChoices } from './issues.ts';
 import { type Path, pathText, valueAt } from './problem.ts';
 
 type Issue = z.core.$ZodIssue;
@@ -76,7 +76,7 @@ function createRest(root: unknown) {
     /** Whether that changed anything. */
     setAside(issues: readonly Issue[]): boolean {
       let changed = false;
-      for (const issue of issues) {
+      for (const issue of withoutChoices(issues, value)) {
         const path = issue.path as Path;
         if (issue.code === 'invalid_key') changed = rename(path) || changed;
         else if (issue.code === 'unrecognized_keys') {

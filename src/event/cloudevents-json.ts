@@ -25,6 +25,7 @@ import {
 } from './event.ts';
 import { CloudEventsError, checkedData, textAt } from './event-data.ts';
 import { numberJson, parseLosslessJson, quoted, toLosslessJson } from './lossless-json.ts';
+import { messageJson } from './message-json.ts';
 
 export { CloudEventsError };
 
@@ -52,7 +53,7 @@ export function toCloudEventsText(event: CloudEvent): string {
   if (event.extensions !== undefined) text += extensionsJson(event.extensions);
   return event.type === 'reading'
     ? `${text},"data":${readingJson(event.data)}}`
-    : `${text},"data":${toLosslessJson(event.data)}}`;
+    : `${text},"data":${toLosslessJson(jsonDataOf(event))}}`;
 }
 
 // Events of one origin come in runs, so the last one is worth remembering.
@@ -84,9 +85,13 @@ export function toCloudEventsJson(event: CloudEvent): Readonly<Record<string, un
   for (const name in event.extensions) {
     if (isExtensionName(name)) object[name] = event.extensions[name];
   }
-  object.data = event.data;
+  object.data = jsonDataOf(event);
   return object;
 }
+
+/** The payload of a message is bytes: `{"text": …}`, or `{"base64": …}` where they are not UTF-8. */
+const jsonDataOf = (event: CloudEvent): object =>
+  event.type === 'message' ? messageJson(event.data) : event.data;
 
 /** Several events as text: `application/cloudevents-batch+json`. */
 export function toCloudEventsBatch(events: readonly CloudEvent[]): string {
@@ -139,7 +144,7 @@ function memberOf(key: string): Member {
 }
 
 const reserved = new Set(
-  'specversion id source type subject time recordedtime data datacontenttype dataschema'.split(' '),
+  'specversion id source type subject time recordedtime data datacontenttype'.split(' '),
 );
 
 /** Whether CloudEvents allows an extension of that name, and no attribute of ours has it. */

@@ -1,4 +1,5 @@
 import type { EventData, EventType } from './event.ts';
+import { type BytesJson, bytesOfJson, propertiesOfJson } from './message-json.ts';
 
 /** What claims to be an event is not one; the message says where and why. */
 export class CloudEventsError extends Error {
@@ -73,6 +74,24 @@ const optional =
   (value, path) =>
     value === undefined ? undefined : check(value, path);
 
+const qosAt: Check = (value, path) => {
+  if (value === 0 || value === 1 || value === 2) return value;
+  throw new CloudEventsError(`${path} must be 0, 1 or 2.`);
+};
+
+const booleanAt: Check = (value, path) => {
+  if (typeof value === 'boolean') return value;
+  throw new CloudEventsError(`${path} must be true or false.`);
+};
+
+const bytesAt: Check = (value, path) => {
+  const { text, base64 } = recordAt(value, path);
+  if (typeof (text ?? base64) === 'string') return bytesOfJson(value as BytesJson);
+  throw new CloudEventsError(`${path} must hold text or base64.`);
+};
+
+const propertiesAt: Check = (value, path) => propertiesOfJson(recordAt(value, path));
+
 const shapes: { readonly [T in EventType]: Readonly<Record<keyof EventData[T], Check>> } = {
   reading: { measurement: textAt, tags: recordOf(textAt), fields: recordOf(valueAt) },
   alert: {
@@ -97,4 +116,14 @@ const shapes: { readonly [T in EventType]: Readonly<Record<keyof EventData[T], C
   gap: { reader: textAt, from: numberAt, to: numberAt, reason: textAt },
   clock: { boot: textAt, offsetMs: numberAt, reason: textAt },
   heartbeat: { lag: recordOf(numberAt) },
+  message: {
+    payload: bytesAt,
+    qos: qosAt,
+    retain: booleanAt,
+    topic: optional(textAt),
+    properties: optional(propertiesAt),
+    from: optional(textAt),
+    incomingId: optional(numberAt),
+  },
+  session: { kind: textAt, details: recordAt },
 };

@@ -62,6 +62,31 @@ export interface EventData {
   clock: { readonly boot: string; readonly offsetMs: number; readonly reason: string };
   /** The log's own sense of time: rules step on it, and every reader's lag travels in it. */
   heartbeat: { readonly lag: Readonly<Record<string, number>> };
+  /** Internal: a message as it was published, which a session of the broker wants. Its topic is the subject. */
+  message: {
+    readonly payload: Uint8Array;
+    readonly qos: 0 | 1 | 2;
+    readonly retain: boolean;
+    /** Given only where the topic is too long for a subject. */
+    readonly topic?: string;
+    readonly properties?: MessageProperties;
+    /** The client that published it; not given for the gateway itself. */
+    readonly from?: string;
+    /** The packet identifier of an incoming QoS 2 message. */
+    readonly incomingId?: number;
+  };
+  /** Internal: a change of a session of the broker. Its client is the subject. */
+  session: { readonly kind: string; readonly details: Readonly<Record<string, unknown>> };
+}
+
+/** MQTT 5 properties of a message that go on to subscribers (OASIS MQTT 5.0, clause 3.3.2.3). */
+export interface MessageProperties {
+  readonly payloadFormatIndicator?: 0 | 1;
+  readonly messageExpiryInterval?: number;
+  readonly contentType?: string;
+  readonly responseTopic?: string;
+  readonly correlationData?: Uint8Array;
+  readonly userProperties?: readonly (readonly [name: string, value: string])[];
 }
 
 export type EventType = keyof EventData;
@@ -76,7 +101,15 @@ export const eventTypes = [
   'gap',
   'clock',
   'heartbeat',
+  'message',
+  'session',
 ] as const satisfies readonly EventType[];
+
+/** What the broker writes down for itself: given to nobody who does not ask for it by name. */
+export type InternalType = 'message' | 'session';
+
+export const isInternal = (type: EventType): type is InternalType =>
+  type === 'message' || type === 'session';
 
 /** `severitytext` and `severitynumber` of the CloudEvents severity extension. */
 export const severities = {

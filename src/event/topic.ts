@@ -6,6 +6,8 @@ export interface TopicPattern {
   match(topic: string): readonly string[] | undefined;
   /** The last level that is a plain word, if there is one. */
   readonly lastWord: string | undefined;
+  /** Levels before `#`, or all of them. */
+  readonly fixedLevels: number;
 }
 
 /**
@@ -27,6 +29,7 @@ export function parseTopicPattern(pattern: string): TopicPattern {
   const startsWild = levels[0] === '+' || levels[0] === '#' || isCapture(levels[0]!);
   return {
     captures,
+    fixedLevels: fixed.length,
     lastWord: levels.findLast((level) => level !== '' && !isWild(level)),
     match(topic) {
       if (startsWild && topic.startsWith('$')) return undefined;

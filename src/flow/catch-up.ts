@@ -14,63 +14,64 @@ export interface CatchUp {
   readonly rate?: number;
 }
 
-/** A batch of a backlog should keep the processor busy for about a millisecond, not longer: */
-const batchEventsMin = 250;
-/** So many batches of one size are timed, and the quickest counts. */
-const timed = 4;
-/** A batch twice as large that takes hardly longer: it is the way there and back that takes time. */
-const growsBy = 1.2;
-/** After so many batches a larger one is tried again. */
-const tryAgainAfter = 400;
 const batchesPerSecond = 10;
+/** Beside live delivery batches begin with this size; a smaller one would hardly take less time. */
+const besideMin = 100;
+/** A larger one would keep the processor busy for several milliseconds. */
+const besideMax = 1_000;
+/** After so many live batches that have met some of the backlog the size is thought over. */
+const samples = 16;
+/** What is compared: three of four batches are as quick. Who else is busy makes a few very slow. */
+const share = 0.75;
+/** Live batches may take so many times as long beside a backlog, and a moment more. */
+const slowerMax = 1.5;
+const slowerMs = 0.2;
+const growsBy = 1.25;
+const shrinksBy = 0.7;
 
 /** How many events of a backlog are delivered at once. */
 export interface BatchSize {
   readonly events: number;
-  /** A batch of so many has taken so long. */
-  took(events: number, ms: number): void;
+  /** A live batch took so long; `isBeside` when it met some of the backlog under way. */
+  liveTook(ms: number, isBeside: boolean): void;
 }
 
 /**
- * Starts small, so that what is new need not wait for a large batch to be made, and grows while twice
- * as much takes hardly longer, up to `eventsMax` or a tenth of what the rate allows in a second.
+ * As many as a batch may have, or as a tenth of what the rate allows in a second, while nothing else
+ * is delivered. Beside live delivery few, and more while that does not slow it down by half.
  */
-export function createBatchSize(eventsMax: number, rate = Number.POSITIVE_INFINITY): BatchSize {
-  const max = Math.max(1, Math.min(eventsMax, Math.ceil(rate / batchesPerSecond)));
-  const min = Math.min(max, batchEventsMin);
-  let events = min;
-  let isSettled = false;
-  let smallerMs = Number.POSITIVE_INFINITY;
-  let bestMs = Number.POSITIVE_INFINITY;
-  let count = 0;
-  const begin = (next: number, knownMs: number): void => {
-    events = next;
-    smallerMs = knownMs;
-    bestMs = Number.POSITIVE_INFINITY;
-    count = 0;
-  };
-  const decide = (): void => {
-    if (bestMs > growsBy * smallerMs) {
-      isSettled = true;
-      begin(Math.max(min, events >> 1), Number.POSITIVE_INFINITY);
-    } else if (events < max) begin(Math.min(max, events * 2), bestMs);
-    else isSettled = true;
-  };
+export function createBatchSize(
+  eventsMax: number,
+  rate: number | undefined,
+  isLive: () => boolean,
+): BatchSize {
+  const perSecond = rate ?? Number.POSITIVE_INFINITY;
+  const max = Math.max(1, Math.min(eventsMax, Math.ceil(perSecond / batchesPerSecond)));
+  let beside = besideMin;
+  const alone: number[] = [];
+  const met: number[] = [];
   return {
     get events() {
-      return events;
+      return isLive() ? Math.min(max, Math.round(beside)) : max;
     },
-    took(batchEvents, ms) {
-      if (batchEvents < events) return;
-      bestMs = Math.min(bestMs, ms);
-      count++;
-      if (count >= tryAgainAfter) {
-        isSettled = false;
-        begin(events, Number.POSITIVE_INFINITY);
+    liveTook(ms, isBeside) {
+      if (!isBeside) {
+        alone.push(ms);
+        if (alone.length > samples) alone.shift();
+        return;
       }
-      if (count === timed && !isSettled) decide();
+      if (met.push(ms) < samples) return;
+      const mostMs = mostOf(met.splice(0));
+      if (alone.length < samples) return;
+      const isSlower = mostMs > slowerMax * mostOf(alone) + slowerMs;
+      beside *= isSlower ? shrinksBy : growsBy;
+      beside = Math.max(besideMin, Math.min(beside, besideMax));
     },
   };
+}
+
+function mostOf(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length * share)]!;
 }
 
 /** Whether delivery that would begin with this entry is so far behind that live goes first. */
@@ -98,7 +99,7 @@ export function createPace(rate: number | undefined, clock: Clock) {
 }
 
 /** How long live delivery counts as going on after the last of it. */
-const liveForMs = 1_000;
+const liveForMs = 10_000;
 /** A rest is so many times as long as the batch was, … */
 const restShare = 2;
 /** … but never longer: a batch that takes long mostly waits for the far side. */
@@ -106,21 +107,40 @@ const restMaxMs = 10;
 
 /** Leaves two thirds of the processor to live delivery while there is any. */
 export interface GiveWay {
-  /** Something live was delivered. */
-  live(): void;
-  /** After a batch of the backlog that took so long; whatever has arrived by now goes first. */
-  rest(tookMs: number, signal: AbortSignal): Promise<void>;
+  /** A live batch goes out. */
+  liveBegins(): void;
+  /** Whether some of the backlog was under way when it went out. */
+  liveEnds(): boolean;
+  /** Whether there is any. */
+  isLive(): boolean;
+  backlogBegins(): void;
+  backlogEnds(tookMs: number): void;
+  /** Between two batches of the backlog; whatever has arrived by now goes first. */
+  rest(signal: AbortSignal): Promise<void>;
 }
 
 export function createGiveWay(clock: Clock): GiveWay {
   let liveAt = Number.NEGATIVE_INFINITY;
+  let isUnderWay = false;
+  let hasMet = false;
+  let tookMs = 0;
+  const isLive = (): boolean => clock.monotonic() - liveAt < liveForMs;
   return {
-    live() {
+    isLive,
+    liveBegins() {
       liveAt = clock.monotonic();
+      hasMet = isUnderWay;
     },
-    async rest(tookMs, signal) {
-      const isLive = clock.monotonic() - liveAt < liveForMs;
-      await clock.sleep(isLive ? Math.min(restShare * tookMs, restMaxMs) : 0, signal);
+    liveEnds: () => hasMet,
+    backlogBegins() {
+      isUnderWay = true;
+    },
+    backlogEnds(ms) {
+      isUnderWay = false;
+      tookMs = ms;
+    },
+    async rest(signal) {
+      await clock.sleep(isLive() ? Math.min(restShare * tookMs, restMaxMs) : 0, signal);
     },
   };
 }

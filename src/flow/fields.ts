@@ -1,4 +1,4 @@
-import { DecodeError, type Document, type FoundReading } from '../codec/codec.ts';
+import { DecodeError, type Document, type FoundReading, NoValueError } from '../codec/codec.ts';
 import { type IngestMapping, payloadPrefix } from '../codec/mapping-options.ts';
 import { type Path, parsePath, valueAt } from '../codec/path.ts';
 import type { Value } from '../event/event.ts';
@@ -24,6 +24,9 @@ export function createFieldReader(mapping: IngestMapping): FieldReader {
   const { fields } = mapping;
   return fields === undefined ? readerOfLeaves(mapping) : readerOfPaths(mapping, fields);
 }
+
+/** What `fields` of a mapping says; only paths here, see `shaped-fields.ts` for more. */
+type Fielding = NonNullable<IngestMapping['fields']>;
 
 /** What a mapping takes from a reading that a codec found: all its fields, or those at its paths. */
 export function foundFieldReader(mapping: IngestMapping): (found: FoundReading) => Fields {
@@ -67,11 +70,11 @@ function readerOfLeaves(mapping: IngestMapping): FieldReader {
   };
 }
 
-function readerOfPaths(
-  mapping: IngestMapping,
-  fields: Readonly<Record<string, string>>,
-): FieldReader {
-  const wanted = Object.entries(fields).map(([name, path]) => ({ name, path: parsePath(path) }));
+function readerOfPaths(mapping: IngestMapping, fields: Fielding): FieldReader {
+  const wanted = Object.entries(fields).map(([name, path]) => ({
+    name,
+    path: parsePath(path as string),
+  }));
   const timePath = mapping.time === undefined ? undefined : parsePath(mapping.time.path);
   return {
     read(document, timeIsField) {
@@ -89,8 +92,9 @@ function readerOfPaths(
 }
 
 /** Where the device, the measurement and the tags are taken from the payload. */
-function pathsUsed(mapping: IngestMapping): Path[] {
-  const templates = [mapping.device, mapping.measurement, ...Object.values(mapping.tags)];
+export function pathsUsed(mapping: IngestMapping): Path[] {
+  const { device, measurement, tags, units = {} } = mapping;
+  const templates = [device, measurement, ...Object.values(tags), ...Object.values(units)];
   return templates
     .flatMap((template) => (template === undefined ? [] : parseTemplate(template).names))
     .filter((name) => name.startsWith(payloadPrefix))
@@ -143,7 +147,7 @@ function isOdd(name: string, value: Document): boolean {
   return typeof value === 'object' || name.length > nameMax || name === '' || name === '__proto__';
 }
 
-class Target {
+export class Target {
   readonly fields: Record<string, Value> = {};
   private count = 0;
 
@@ -161,13 +165,14 @@ class Target {
 
   done(): Fields {
     if (this.count > 0) return this.fields;
-    throw new DecodeError('No number, boolean or text where the mapping looks for fields.');
+    throw new NoValueError('No number, boolean or text where the mapping looks for fields.');
   }
 }
 
 /** Puts a leaf under its name, and every leaf of an object or array under its name and the way to it. */
 function collect(target: Target, name: string, node: Document, skip: Skip | undefined): void {
-  if (node === null) return;
+  // A reading that a codec found has members that are not there.
+  if (node === null || node === undefined) return;
   if (typeof node !== 'object') {
     target.put(name === '' ? 'value' : name, node);
     return;

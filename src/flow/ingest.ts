@@ -9,10 +9,13 @@ import type { Clock } from '../platform/clock.ts';
 import { messageOf } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
+import type { SchemaRegistry } from '../schema/registry.ts';
 import type { Ingest, Message, Source } from '../source/source.ts';
-import { appendAll } from './append.ts';
+import { appendAll, appendTogether } from './append.ts';
+import { claimed } from './claims.ts';
 import type { DuplicateWindow } from './duplicates.ts';
-import { createMapper, type Route } from './mapping.ts';
+import { createMapper, type Readings, type Route } from './mapping.ts';
+import { messageDraft } from './message-draft.ts';
 
 export interface IngestParts {
   readonly gateway: string;
@@ -21,6 +24,8 @@ export interface IngestParts {
   readonly mappings: readonly IngestMapping[];
   /** What codecs are configured with beside their options. */
   readonly codecFiles?: CodecFiles;
+  /** What readings must look like, and what becomes of those that do not. */
+  readonly schemas?: SchemaRegistry;
   /** How the source speaks, for codecs that ask a device something; else they do not. */
   readonly reply?: Source['publish'];
   readonly log: EventLog;
@@ -55,34 +60,53 @@ export function createIngest(parts: IngestParts): Ingest {
     clock: parts.clock,
     onRefusedTime: () => metrics.refusedTimes.inc(labels),
     ...(parts.codecFiles === undefined ? {} : { codecFiles: parts.codecFiles }),
+    ...(parts.schemas === undefined ? {} : { schemas: parts.schemas }),
   });
   const reply = createReplies(parts);
+
+  const add = (drafts: Draft[], message: Message): void => {
+    if (message.payload.byteLength === 0) {
+      metrics.empty.inc(labels);
+      return;
+    }
+    const route = routeOf(message.topic);
+    const passed =
+      route === undefined ? 'unmatched' : addDrafts(drafts, message, route, source, reply);
+    if (passed === 'ignored') metrics.ignored.inc(labels);
+    if (passed === 'unmatched') {
+      metrics.unmatched.inc(labels);
+      reportUnmatched(message.topic);
+    }
+  };
 
   return async (messages) => {
     metrics.received.inc(labels, messages.length);
     const drafts: Draft[] = [];
+    /** Where the drafts of each message begin, once there is one that has a record. */
+    let starts: Set<Draft> | undefined;
     for (const message of messages) {
-      if (message.payload.byteLength === 0) {
-        metrics.empty.inc(labels);
-        continue;
+      const begin = drafts.length;
+      if (message.record !== undefined) {
+        starts ??= new Set();
+        drafts.push(messageDraft(message.record, message.receivedAt, source));
       }
-      const route = routeOf(message.topic);
-      if (route === undefined) {
-        metrics.unmatched.inc(labels);
-        reportUnmatched(message.topic);
-      } else {
-        addDrafts(drafts, message, route, source, reply);
-      }
+      if (message.recordOnly !== true) add(drafts, message);
+      if (starts !== undefined && begin < drafts.length) starts.add(drafts[begin]!);
     }
     const fresh = repeats === undefined ? undefined : repeats.without(drafts);
+    const append = (all: readonly Draft[]) =>
+      starts === undefined
+        ? appendAll(all, log, tooLarge)
+        : appendTogether(all, starts, log, tooLarge);
     if (repeats === undefined || fresh === undefined) {
-      if (drafts.length > 0) await appendAll(drafts, log, tooLarge);
-      return;
+      return drafts.length > 0 ? await append(drafts) : undefined;
     }
     const { drafts: news, repeated, waitFor } = fresh;
     if (repeated > 0) metrics.duplicates.inc(labels, repeated);
-    if (news.length > 0) waitFor.push(repeats.track(news, appendAll(news, log, tooLarge)));
+    const appended = news.length > 0 ? append(news) : undefined;
+    if (appended !== undefined) waitFor.push(repeats.track(news, appended));
     await Promise.all(waitFor);
+    return await appended;
   };
 }
 
@@ -103,25 +127,34 @@ function addDrafts(
   route: Route,
   source: string,
   reply: (replies: readonly Reply[]) => void,
-): void {
+): Readings['passed'] {
+  if (message.problem !== undefined) {
+    drafts.push(undecodable(message, route, source, message.problem));
+    return undefined;
+  }
   if (message.payload.byteLength > payloadBytesMax) {
     const size = `The message has ${message.payload.byteLength} bytes; ${payloadBytesMax} are read.`;
     drafts.push(undecodable(message, route, source, size));
-    return;
+    return undefined;
   }
   try {
-    const { drafts: readings, problem, replies } = route.read(message);
+    const { drafts: readings, problem, replies, passed } = route.read(message);
     if (replies !== undefined) reply(replies);
-    for (const reading of readings) drafts.push(reading);
+    const { claims } = message;
+    const all = claims === undefined ? readings : claimed(readings, claims);
+    for (const reading of all) drafts.push(reading);
     if (problem !== undefined) drafts.push(undecodable(message, route, source, problem));
+    return passed;
   } catch (error) {
     const reason = error instanceof DecodeError ? error.message : `Defect: ${messageOf(error)}`;
     drafts.push(undecodable(message, route, source, reason));
+    return undefined;
   }
 }
 
 function undecodable(message: Message, route: Route, source: string, reason: string): Draft {
   const { payload, topic } = message;
+  message.onProblem?.(reason);
   const kept = beginningOf(payload, keptBytesMax);
   const isText = isUtf8(kept);
   const bytes = Buffer.from(kept.buffer, kept.byteOffset, kept.byteLength);

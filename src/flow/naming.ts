@@ -1,11 +1,14 @@
 import { DecodeError, type Document, type FoundReading } from '../codec/codec.ts';
-import { payloadPrefix } from '../codec/mapping-options.ts';
+import { elementKey, payloadPrefix } from '../codec/mapping-options.ts';
 import { parsePath, valueAt } from '../codec/path.ts';
 import { parseTemplate } from '../event/template.ts';
 import { nameMax } from './fields.ts';
 
-/** A text, or how to read it from a document, where it may be missing. */
-export type Source = string | ((document: Document) => string | undefined);
+/**
+ * A text, or how to read it from a document, where it may be missing; `key` is the name of the
+ * element, where the mapping has `each`.
+ */
+export type Source = string | ((document: Document, key?: string) => string | undefined);
 
 /** What a template says, `levels` being what is known from the topic. */
 export function sourceOf(text: string, levels: ReadonlyMap<string, string>): Source {
@@ -15,10 +18,12 @@ export function sourceOf(text: string, levels: ReadonlyMap<string, string>): Sou
       .filter((name) => name.startsWith(payloadPrefix))
       .map((name) => [name, parsePath(name.slice(payloadPrefix.length))]),
   );
-  if (paths.size === 0) return template.fill((name) => levels.get(name));
-  return (document) => {
+  const namesElement = template.names.includes(elementKey) && !levels.has(elementKey);
+  if (paths.size === 0 && !namesElement) return template.fill((name) => levels.get(name));
+  return (document, key) => {
     let complete = true;
     const filled = template.fill((name) => {
+      if (namesElement && name === elementKey) return key;
       const path = paths.get(name);
       if (path === undefined) return levels.get(name);
       const value = valueAt(document, path);
@@ -34,12 +39,12 @@ export function sourceOf(text: string, levels: ReadonlyMap<string, string>): Sou
 export function tagReader(
   tags: readonly (readonly [name: string, template: string])[],
   levels: ReadonlyMap<string, string>,
-): (document: Document) => Readonly<Record<string, string>> {
+): (document: Document, key?: string) => Readonly<Record<string, string>> {
   const sources = tags.map(([name, text]) => [name, sourceOf(text, levels)] as const);
-  const read = (document: Document): Readonly<Record<string, string>> => {
+  const read = (document: Document, key?: string): Readonly<Record<string, string>> => {
     const values: Record<string, string> = {};
     for (const [name, source] of sources) {
-      const value = typeof source === 'string' ? source : source(document);
+      const value = typeof source === 'string' ? source : source(document, key);
       if (value === undefined || value === '') continue;
       checkLength('A tag', value);
       values[name] = value;

@@ -4,13 +4,16 @@ import { createDuplicateWindow, type DuplicateWindow } from './duplicates.ts';
 
 const duplicateWindowIds = 100_000;
 
+/** Whether any message may say what makes it unique. */
+export function haveIdentities(mappings: readonly IngestMapping[]): boolean {
+  return mappings.some((mapping) => mapping.identity.length > 0);
+}
+
 /** The ids of messages that devices may repeat, read back from the log. */
 export async function rememberIdentities(
-  mappings: readonly IngestMapping[],
   log: EventLog,
   signal: AbortSignal,
-): Promise<DuplicateWindow | undefined> {
-  if (mappings.every((mapping) => mapping.identity.length === 0)) return undefined;
+): Promise<DuplicateWindow> {
   const window = createDuplicateWindow(duplicateWindowIds);
   const { first, last } = log;
   const reader = log.reader(Math.max(first - 1, last - duplicateWindowIds) as Position);

@@ -9,6 +9,7 @@ import type { Random } from '../platform/random.ts';
 import type { Connection, Rejection, Sink } from '../sink/sink.ts';
 import { createPace } from './catch-up.ts';
 import type { Timing } from './clock.ts';
+import type { ReplayNotes } from './replay-notes.ts';
 import { type Retry, supervise } from './supervise.ts';
 
 /** What is to be delivered again. */
@@ -37,6 +38,8 @@ export interface ReplayProgress {
   readonly rejected: number;
   /** The oldest that the log still holds was recorded then. */
   readonly keptSince: number;
+  /** What is left was recorded from this time on, and up to that. */
+  readonly left: { readonly from: number; readonly to?: number };
   /** Why nothing moves at the moment. */
   readonly trouble?: string;
 }
@@ -58,6 +61,9 @@ export interface ReplayParts {
   readonly isSteady: () => boolean;
   readonly sinks: readonly ReplaySink[];
   readonly onRejections: (rejections: readonly Rejection[], sink: string) => Promise<void>;
+  readonly notes: ReplayNotes;
+  /** Aborted when the gateway ends: what is under way is then interrupted. */
+  readonly ending: AbortSignal;
 }
 
 /** Delivers again until all is delivered or the signal is aborted; resolves with the last progress. */
@@ -70,6 +76,7 @@ export type Replay = (
 export const defaultReplayRate = 1_000;
 const entriesAtATime = 500;
 const progressEveryMs = 250;
+const noteEveryMs = 5_000;
 /** Clocks that were never stepped still stray; so much before and behind is looked at, too. */
 const strayMs = 86_400_000;
 
@@ -87,10 +94,12 @@ export function createReplay(parts: ReplayParts): Replay {
     }
     if (running.has(request.sink)) throw new GatewayError('GW_REPLAY_RUNNING', request.sink);
     running.add(request.sink);
+    const both = AbortSignal.any([signal, parts.ending]);
     try {
-      return await replay(request, use, parts, signal, onProgress);
+      return await replay(request, use, parts, both, onProgress);
     } finally {
       running.delete(request.sink);
+      if (request.dryRun !== true && !parts.ending.aborted) await parts.notes.remove(request.sink);
     }
   };
 }
@@ -110,6 +119,8 @@ interface Run {
   /** Tells how far it is; unless something changed for good, only now and then. */
   readonly tell: (trouble?: string) => ReplayProgress;
   readonly tellNowAndThen: () => void;
+  /** Takes note of how far it is, for the case that the gateway ends; with `nowAndThen` not each time. */
+  readonly note: (nowAndThen?: 'nowAndThen') => Promise<void>;
 }
 
 async function replay(
@@ -121,6 +132,7 @@ async function replay(
 ): Promise<ReplayProgress> {
   const run = await prepare(request, use, parts, signal, onProgress);
   run.tell();
+  await run.note();
   await supervise((healthy) => deliverAgain(run, healthy), {
     retry: use.retry,
     clock: parts.clock,
@@ -156,9 +168,11 @@ async function prepare(
     delivered: 0,
     rejected: 0,
     keptSince,
+    left: leftOf(request, parts),
   };
   const rate = request.rate ?? defaultReplayRate;
   let told = Number.NEGATIVE_INFINITY;
+  let noted = Number.NEGATIVE_INFINITY;
   const tell = (trouble?: string): ReplayProgress => {
     const progress = { ...state, ...(trouble === undefined ? {} : { trouble }) };
     told = clock.monotonic();
@@ -175,7 +189,20 @@ async function prepare(
     tellNowAndThen() {
       if (clock.monotonic() - told >= progressEveryMs) tell();
     },
+    async note(nowAndThen) {
+      const isDue = clock.monotonic() - noted >= noteEveryMs;
+      if (request.dryRun === true || (nowAndThen !== undefined && !isDue)) return;
+      noted = clock.monotonic();
+      const { dryRun: _never, ...wanted } = request;
+      await parts.notes.set({ ...wanted, ...state.left, delivered: state.delivered });
+    },
   };
+}
+
+/** By the time of recording only where that goes up: otherwise it would have to begin anew. */
+function leftOf({ from, to }: ReplayRequest, { clock, isSteady }: ReplayParts) {
+  const end = to ?? (isSteady() ? clock.now() : undefined);
+  return { from, ...(end === undefined ? {} : { to: end }) };
 }
 
 /** One attempt, from where the last one ended. */
@@ -192,6 +219,11 @@ async function deliverAgain(run: Run, healthy: () => void): Promise<void> {
       const some = parts.timing.correct(end === -1 ? entries : entries.slice(0, end));
       await handOver(some.filter(run.isWanted), run, connect, healthy);
       state.position = end === -1 ? reader.position : state.last;
+      const reached = entries.at(-1)!.recordedTime;
+      if (parts.isSteady() && reached > state.left.from) {
+        state.left = { ...state.left, from: reached };
+      }
+      await run.note('nowAndThen');
       run.tellNowAndThen();
       // Live delivery comes first.
       await parts.clock.sleep(0, signal);

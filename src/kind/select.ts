@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** The types of event by their short names: what `eventTypes` of `event/event.ts` lists. */
+/** The types of event by their short names: what `eventTypes` of `event/event.ts` lists, but for the internal ones. */
 export const selectableTypes = [
   'reading',
   'alert',

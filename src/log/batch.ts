@@ -1,5 +1,6 @@
 import type { Draft } from '../event/event.ts';
 import type { Clock } from '../platform/clock.ts';
+import type { Started } from './age.ts';
 import { entryOf, Ids, type Stamp } from './entry.ts';
 import { EventEncoder } from './event-encoder.ts';
 import {
@@ -21,12 +22,10 @@ const keptBytesMax = 2 ** 20;
 const bufferBytes = 2 ** 16;
 
 /** A group of a batch that is ready to be written. */
-export interface BatchGroup {
+export interface BatchGroup extends Started {
   /** Where it ends in the bytes of its batch. */
   readonly end: number;
   readonly last: number;
-  /** When its first event was recorded, if the clock could be believed. */
-  readonly startedAt: number | undefined;
 }
 
 /** Events to be recorded together, and who waits for that. */
@@ -256,6 +255,7 @@ export class BatchWriter {
       end: encoder.at,
       last,
       startedAt: base.clock === 'unsynchronised' ? undefined : base.recordedTime,
+      startedMonotonic: base.monotonic,
     });
   }
 }

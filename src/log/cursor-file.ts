@@ -15,7 +15,7 @@
  */
 import { crc32 } from 'node:zlib';
 import type { Disk } from '../platform/disk.ts';
-import { GatewayError } from '../platform/errors.ts';
+import { GatewayError, messageOf } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Random } from '../platform/random.ts';
 import { FormatError } from './byte-reader.ts';
@@ -23,8 +23,12 @@ import type { Json } from './cursor.ts';
 import { type Keyring, keyNameOf } from './keyring.ts';
 import type { Position } from './log.ts';
 import { drawNonce, nonceBytes, type Sealing, sealInPlace, tagBytes, unseal } from './seal.ts';
+import { isUnreadable } from './weather.ts';
 
 export const cursorsPath = 'cursors';
+/** The cursor of the broker, with all that it remembers: too much to be written as often as the others. */
+export const brokerPath = 'broker';
+export type CursorsPath = typeof cursorsPath | typeof brokerPath;
 const heading = 'tidegate-cursors';
 const versionPlain = 1;
 const versionSealed = 2;
@@ -92,14 +96,25 @@ export async function readCursorFile(
   disk: Disk,
   logger: Logger,
   keys: Keyring,
+  path: CursorsPath = cursorsPath,
 ): Promise<SavedLines> {
   const saved = new Map<string, string>();
   const damaged: { from: number; to: number }[] = [];
-  const bytes = await disk.read(cursorsPath);
+  let bytes: Uint8Array | undefined;
+  try {
+    bytes = await disk.read(path);
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    logger.error(
+      { path, error: messageOf(error) },
+      'The cursors cannot be read; every reader begins as if it were new.',
+    );
+    const to = await disk.size(path).catch(() => 0);
+    return { lines: saved, isCurrent: false, damaged: [{ from: 0, to: to ?? 0 }] };
+  }
   if (bytes === undefined) return { lines: saved, isCurrent: true, damaged };
   const text = Buffer.from(bytes).toString('latin1');
   const [first, ...lines] = text.split('\n');
-  const path = cursorsPath;
   const found = new RegExp(`^${heading} (\\d+)$`).exec(first!)?.[1];
   const currentId = keys.current?.id ?? 0;
   let isCurrent = Number(found) === (currentId === 0 ? versionPlain : versionSealed);
@@ -108,7 +123,7 @@ export async function readCursorFile(
     const from = at;
     at += bytesOfLine.length + 1;
     if (bytesOfLine === '') return;
-    const opened = openLine(Buffer.from(bytesOfLine, 'latin1').toString('utf8'), keys);
+    const opened = openLine(Buffer.from(bytesOfLine, 'latin1').toString('utf8'), keys, path);
     if (opened !== undefined) {
       saved.set((JSON.parse(opened.json) as SavedLine).name, opened.json);
       isCurrent &&= opened.keyId === currentId;
@@ -135,14 +150,18 @@ export async function readCursorFile(
 const sumOf = (text: string): string => crc32(text).toString(16).padStart(8, '0');
 
 /** Undefined for a line that is damaged. Its form is its own: the first line may be damaged. */
-function openLine(line: string, keys: Keyring): { json: string; keyId: number } | undefined {
+function openLine(
+  line: string,
+  keys: Keyring,
+  path: CursorsPath,
+): { json: string; keyId: number } | undefined {
   const rest = line.slice(9);
   if (line.slice(0, 9) !== `${sumOf(rest)} `) return undefined;
   if (rest.startsWith('{')) return { json: rest, keyId: 0 };
   const [, id, base64] = /^([0-9a-f]{8})\.([A-Za-z0-9+/=]+)$/.exec(rest) ?? [];
   if (id === undefined || base64 === undefined) return undefined;
   const keyId = Number.parseInt(id, 16);
-  const key = keys.keyOf(keyId, `the file ${cursorsPath}`);
+  const key = keys.keyOf(keyId, `the file ${path}`);
   const bytes = Buffer.from(base64, 'base64');
   const bodyAt = saltBytes + nonceBytes;
   try {

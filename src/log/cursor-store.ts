@@ -7,6 +7,7 @@ import type { Metrics } from '../platform/metrics.ts';
 import type { Random } from '../platform/random.ts';
 import type { Cursor, CursorStore, Json } from './cursor.ts';
 import {
+  type CursorsPath,
   createCursorWriter,
   cursorsPath,
   readCursorFile,
@@ -44,20 +45,20 @@ export interface SavedCursors extends CursorStore {
 }
 
 /**
- * Opens the cursors in the file `cursors`. Saves what has moved every `saveMs` (1,000), less often
+ * Opens the cursors in the file `cursors`, or in another of that form. Saves what has moved every `saveMs` (1,000), less often
  * when that is much; a save that fails is told and tried again. Rejects with GW_LOG_UNSUPPORTED for
  * a file newer than this program, with GW_CONFIG_KEY_MISSING for one that it has no key for.
  */
 export async function openCursorStore(
   parts: CursorStoreParts,
-  options: { readonly saveMs?: number } = {},
+  options: { readonly saveMs?: number; readonly path?: CursorsPath } = {},
 ): Promise<SavedCursors> {
   const { disk, clock, logger, metrics } = parts;
-  const saveMs = options.saveMs ?? 1_000;
+  const { saveMs = 1_000, path = cursorsPath } = options;
   const { keys = noKeys, reserve = noReserve } = parts;
-  const found = await readCursorFile(disk, logger, keys);
+  const found = await readCursorFile(disk, logger, keys, path);
   if (found.damaged.length > 0 && parts.quarantine !== undefined) {
-    await keepDamaged(found, disk, parts.quarantine).catch(ifWeather(logger));
+    await keepDamaged(found, path, disk, parts.quarantine).catch(ifWeather(logger));
   }
   const saved = new Map(found.lines);
   /** Until the whole file is as it would be written today, a save has something to do. */
@@ -73,10 +74,10 @@ export async function openCursorStore(
 
   const replace = async (bytes: Uint8Array): Promise<void> => {
     try {
-      await disk.replace(cursorsPath, bytes);
+      await disk.replace(path, bytes);
     } catch (error) {
       if (!isNoRoom(error) || !(await reserve.spend(bytes.length))) throw error;
-      await disk.replace(cursorsPath, bytes);
+      await disk.replace(path, bytes);
     }
   };
   /** Takes the newest lines of all cursors, and what nobody has opened as it was. */
@@ -165,17 +166,18 @@ export async function openCursorStore(
 /** The next save replaces the file, so that it is copied. */
 async function keepDamaged(
   { damaged }: SavedLines,
+  path: CursorsPath,
   disk: Disk,
   quarantine: Quarantine,
 ): Promise<void> {
-  const bytes = await disk.read(cursorsPath);
+  const bytes = await disk.read(path);
   if (bytes === undefined) return;
   const sum = crc32(bytes).toString(16).padStart(8, '0');
-  const setAside = `${quarantineFolder}/${cursorsPath}-${sum}`;
+  const setAside = `${quarantineFolder}/${path}-${sum}`;
   if ((await disk.size(setAside)) === undefined) await disk.replace(setAside, bytes);
   const what = 'Cursors are damaged; their readers begin as if they were new.';
   const { from } = damaged[0]!;
-  quarantine.note({ what, path: cursorsPath, from, to: damaged.at(-1)!.to, setAside });
+  quarantine.note({ what, path, from, to: damaged.at(-1)!.to, setAside });
 }
 
 const ifWeather = (logger: Logger) => (error: unknown) => {

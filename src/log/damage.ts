@@ -5,7 +5,7 @@ import { aheadBytes, groupHeaderBytes, segmentHeaderBytes } from './format.ts';
 import type { Keyring } from './keyring.ts';
 import { type Quarantine, quarantineFolder } from './quarantine.ts';
 import type { Damage } from './segment-reader.ts';
-import { isWeather } from './weather.ts';
+import { isUnreadable, isWeather } from './weather.ts';
 
 /** What making sense of the files takes. */
 export interface Parts {
@@ -46,35 +46,51 @@ export async function setAside(
 
 /**
  * A write that was cut short by a power cut ends in zeros. One that does not may have been whole, and
- * acknowledged, and its disk at fault: nobody can tell, so that its bytes are kept.
+ * acknowledged, and its disk at fault: nobody can tell, so that its bytes are kept. Where they cannot
+ * even be read, that is told.
  */
 export async function keepTail(
   file: DiskFile,
   { path, from, positions }: Damage,
   { disk, logger, quarantine }: Parts,
-): Promise<void> {
-  if (quarantine === undefined) return;
-  const bytes = Buffer.from(await file.read(from, tailBytesMax));
+): Promise<'unreadable' | undefined> {
+  let bytes: Buffer;
+  try {
+    bytes = Buffer.from(await file.read(from, tailBytesMax));
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    const what = 'The end of the newest log segment cannot be read; what was there is lost.';
+    logger.error({ path, from, error: messageOf(error) }, what);
+    quarantine?.note({ what, path, from, to: file.size, positions });
+    return 'unreadable';
+  }
+  if (quarantine === undefined) return undefined;
   const length = bytes.length < 8 ? 0 : 8 + bytes.readUInt32LE(0);
-  if (length < groupHeaderBytes || length > bytes.length || bytes[length - 1] === 0) return;
+  if (length < groupHeaderBytes || length > bytes.length || bytes[length - 1] === 0) {
+    return undefined;
+  }
   const setAside = `${quarantineFolder}/${path.slice(path.lastIndexOf('/') + 1)}-${from}`;
   try {
     if ((await disk.size(setAside)) === undefined) await disk.replace(setAside, bytes);
   } catch (error) {
     if (!isWeather(error)) throw error;
     logger.warn({ path, error: messageOf(error) }, 'What was cut off could not be kept.');
-    return;
+    return undefined;
   }
   const what =
     'The last write has a wrong checksum: unfinished, or damaged after it was acknowledged.';
   quarantine.note({ what, path, from, to: from + bytes.length, positions, setAside });
+  return undefined;
 }
 const tailBytesMax = 2 ** 18;
 
 /** A new file whose header did not reach the disk has room behind it, and nothing in that. */
 async function wasNeverBegun(disk: Disk, path: string, size: number): Promise<boolean> {
   if (size > segmentHeaderBytes + aheadBytes) return false;
-  const bytes = await disk.read(path);
+  const bytes = await disk.read(path).catch((error: unknown) => {
+    if (isUnreadable(error)) return undefined;
+    throw error;
+  });
   return bytes?.subarray(segmentHeaderBytes).every((byte) => byte === 0) === true;
 }
 

@@ -1,4 +1,5 @@
 import { type EventData, type EventType, eventTypes, type Value } from '../event/event.ts';
+import { propertiesOfJson } from '../event/message-json.ts';
 import { ByteReader, FormatError } from './byte-reader.ts';
 import { entryOf, Ids, type Stamp } from './entry.ts';
 import {
@@ -12,6 +13,13 @@ import {
   eventTimeMask,
   flagThinned,
   groupFlagsKnown,
+  messageFlagsMax,
+  messageFrom,
+  messageIncoming,
+  messageProperties,
+  messageQosMask,
+  messageRetain,
+  messageTopic,
   timeAsRecorded,
   timeDelta,
   timeExact,
@@ -109,9 +117,37 @@ export class EventDecoder extends ByteReader {
     const time = this.time(flags & eventTimeMask, stamp.recordedTime);
     const id = (flags & eventId) !== 0 ? this.text() : this.ids.idOf(stamp.recordedTime, position);
     const extensions = (flags & eventExtensions) !== 0 ? this.extensions() : undefined;
-    const data =
-      shape.type === 'reading' ? this.reading(shape) : this.json((flags & eventMarkedJson) !== 0);
+    const data = this.data(shape, (flags & eventMarkedJson) !== 0);
     return entryOf(position, id, shape.type, shape.source, subject, time, data, extensions, stamp);
+  }
+
+  private data(shape: Shape, marked: boolean): EventData[EventType] {
+    if (shape.type === 'reading') return this.reading(shape);
+    return shape.type === 'message' ? this.message() : this.json(marked);
+  }
+
+  private message(): EventData['message'] {
+    const flags = this.byte();
+    const qos = flags & messageQosMask;
+    if (flags > messageFlagsMax || qos > 2) throw new FormatError('unknown flags of a message');
+    const topic = (flags & messageTopic) === 0 ? undefined : this.text();
+    const from = (flags & messageFrom) === 0 ? undefined : this.name();
+    const incomingId = (flags & messageIncoming) === 0 ? undefined : this.varint();
+    const json = (flags & messageProperties) === 0 ? undefined : this.text();
+    const length = this.varint();
+    if (this.at + length > this.end) throw new FormatError('a payload ends too early');
+    // Copied: the bytes it stands in are much larger, or used again.
+    const payload = Buffer.from(this.bytes.subarray(this.at, this.at + length));
+    this.at += length;
+    return {
+      payload,
+      qos: qos as 0 | 1 | 2,
+      retain: (flags & messageRetain) !== 0,
+      ...(topic === undefined ? {} : { topic }),
+      ...(json === undefined ? {} : { properties: propertiesOfJson(JSON.parse(json)) }),
+      ...(from === undefined ? {} : { from }),
+      ...(incomingId === undefined ? {} : { incomingId }),
+    };
   }
 
   private advance(): void {

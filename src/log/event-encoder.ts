@@ -1,10 +1,16 @@
 import { type Draft, type EventData, type EventType, eventTypes } from '../event/event.ts';
+import { propertiesJson } from '../event/message-json.ts';
 import { ByteWriter } from './byte-writer.ts';
 import {
   eventAdvance,
   eventExtensions,
   eventId,
   eventMarkedJson,
+  messageFrom,
+  messageIncoming,
+  messageProperties,
+  messageRetain,
+  messageTopic,
   timeAsRecorded,
   timeDelta,
   timeExact,
@@ -96,6 +102,14 @@ export class EventEncoder extends ByteWriter {
       for (const field in fields) this.value(fields[field]);
       return;
     }
+    if (type === 'message') {
+      const series = this.otherSeries(draft, known);
+      if (this.head(draft, series, known, recordedTime, advanceMs, monotonicMs, 0)) {
+        this.marks(draft);
+      }
+      this.message(draft.data);
+      return;
+    }
     const plain = isPlainJson(draft.data);
     const series = this.otherSeries(draft, known);
     const flags = plain ? 0 : eventMarkedJson;
@@ -103,6 +117,23 @@ export class EventEncoder extends ByteWriter {
       this.marks(draft);
     }
     this.text(plain ? JSON.stringify(draft.data) : stringifyMarked(draft.data));
+  }
+
+  private message(data: EventData['message']): void {
+    const { payload, qos, retain, topic, properties, from, incomingId } = data;
+    let flags: number = qos;
+    if (retain) flags |= messageRetain;
+    if (properties !== undefined) flags |= messageProperties;
+    if (from !== undefined) flags |= messageFrom;
+    if (incomingId !== undefined) flags |= messageIncoming;
+    if (topic !== undefined) flags |= messageTopic;
+    this.byte(flags);
+    if (topic !== undefined) this.text(topic);
+    if (from !== undefined) this.name(this.nameOf(from));
+    if (incomingId !== undefined) this.varint(incomingId);
+    if (properties !== undefined) this.text(JSON.stringify(propertiesJson(properties)));
+    this.varint(payload.length);
+    this.raw(payload);
   }
 
   /** Everything before id, extensions and data; says whether there are id or extensions. */

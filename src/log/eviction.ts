@@ -3,6 +3,7 @@ import type { Disk } from '../platform/disk.ts';
 import { messageOf } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
+import { createAges } from './age.ts';
 import type { Keyring } from './keyring.ts';
 import type { Position } from './log.ts';
 import type { Segment } from './recovery.ts';
@@ -66,18 +67,13 @@ const emptyBytesMax = 128;
 export function createEviction(shelf: Shelf, rule: EvictionRule, parts: EvictionParts) {
   const { disk, clock, logger, metrics, reserve } = parts;
   const { segments } = shelf;
+  const agesOf = createAges(clock);
   let turn: Promise<unknown> = Promise.resolve();
 
   const closedSegments = () => {
     const closed = shelf.active === undefined ? segments : segments.slice(0, -1);
-    let endedBy = shelf.active?.startedAt;
-    const described: { last: number; bytes: number; endedBy: number | undefined }[] = [];
-    for (let i = closed.length - 1; i >= 0; i--) {
-      const { startedAt, bytes } = closed[i]!;
-      described[i] = { last: lastOf(i), bytes, endedBy };
-      endedBy = startedAt ?? endedBy;
-    }
-    return described;
+    const ages = agesOf(segments);
+    return closed.map(({ bytes }, i) => ({ last: lastOf(i), bytes, ageMs: ages[i] }));
   };
   const lastOf = (index: number): number => {
     const next = segments[index + 1]?.first;
@@ -97,7 +93,6 @@ export function createEviction(shelf: Shelf, rule: EvictionRule, parts: Eviction
           closed: closedSegments(),
           otherBytes: (shelf.active?.bytes ?? 0) + wanted,
           doneWith: doneWith(),
-          now: clock.now(),
         },
         { ...rule, maxBytes },
       );

@@ -34,7 +34,11 @@
  *           | series
  *           | time: 0 as recorded; 1 zigzag varint, milliseconds after that; 2 f64
  *           | id: text | extensions: varint × (name, text)
- *           | for a reading a value per field of its shape, for others a text: `data` as JSON
+ *           | for a reading a value per field of its shape, for a message the following, for others
+ *             a text: `data` as JSON
+ *   message u8: bits 0-1 QoS, 2 retain, 3 properties, 4 from, 5 incoming id, 6 topic; rest 0
+ *           | topic: text, where it is not the subject | from: name | incoming id: varint
+ *           | properties: text, JSON | payload: varint, bytes
  *   value   u8: 0 false, 1 true, 2 zigzag varint, 3 f64, 4 text, 5 bigint (varint of 2 × bytes, + 1
  *           when negative, and the bytes), 16 + k for a zigzag varint divided by 10^k, 128 + n for n
  */
@@ -82,6 +86,15 @@ export const eventId = 8;
 export const eventExtensions = 16;
 export const eventMarkedJson = 32;
 export const eventFlagsMax = 63;
+
+/** Bits of the flags of a message, above those of its QoS. */
+export const messageQosMask = 3;
+export const messageRetain = 4;
+export const messageProperties = 8;
+export const messageFrom = 16;
+export const messageIncoming = 32;
+export const messageTopic = 64;
+export const messageFlagsMax = 127;
 
 export const valueFalse = 0;
 export const valueTrue = 1;

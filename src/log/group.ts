@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib';
 import type { ClockQuality } from '../platform/clock.ts';
+import type { Started } from './age.ts';
 import {
   clockQualities,
   flagEncrypted,
@@ -164,12 +165,17 @@ export function groupCandidate(bytes: Buffer, from: number, logId: number): numb
 }
 
 /**
- * When the group at that place was recorded, going by its header alone; undefined when there is none
- * or the clock was known to be wrong.
+ * When the group at that place was recorded, by both clocks, going by its header alone: the wall clock is
+ * undefined when it was known to be wrong, both are when there is no group.
  */
-export function recordedTimeAt(bytes: Buffer, offset: number): number | undefined {
-  if (offset + groupHeaderBytes > bytes.length) return undefined;
-  if (bytes[offset + 22] === unsynchronised) return undefined;
+export function startedOf(bytes: Buffer, offset: number): Started {
+  const none = { startedAt: undefined, startedMonotonic: undefined };
+  if (offset + groupHeaderBytes > bytes.length) return none;
   const time = bytes.readDoubleLE(offset + 24);
-  return time > 0 && time < 2 ** 48 ? time : undefined;
+  const monotonic = bytes.readDoubleLE(offset + 32);
+  const isSensible = (each: number): boolean => each >= 0 && each < 2 ** 48;
+  // No group begins at no time, but one that only says that nothing is left.
+  if (!isSensible(monotonic) || !isSensible(time) || (time === 0 && monotonic === 0)) return none;
+  const isWrong = bytes[offset + 22] === unsynchronised || time === 0;
+  return { startedAt: isWrong ? undefined : time, startedMonotonic: monotonic };
 }

@@ -116,13 +116,14 @@ export async function openLogInspector(disk: Disk, keys = noKeys): Promise<LogIn
     async *verify() {
       const segments = await segmentsNow();
       let expected: number | undefined;
-      for (const segment of segments) {
-        const isNewest = segment === segments.at(-1);
+      for (const [index, segment] of segments.entries()) {
+        const isNewest = index === segments.length - 1;
+        const next = segments[index + 1]?.first;
         if (isNewest && segment.bytes <= segmentHeaderBytes) continue;
         if (!segment.isHeaded) {
           yield { path: segment.path, offset: 0, problem: 'the header is damaged' };
         }
-        expected = yield* verifyWhole(disk, keys, segment, isNewest, expected);
+        expected = yield* verifyWhole(disk, keys, segment, next, expected);
       }
       const { damaged } = await readCursorFile(disk, silentLogger, keys);
       for (const { from: offset } of damaged) {
@@ -181,13 +182,13 @@ async function* verifyWhole(
   disk: Disk,
   keys: Keyring,
   segment: Segment,
-  isNewest: boolean,
+  next: number | undefined,
   expected: number | undefined,
 ): AsyncGenerator<LogProblem, number | undefined> {
-  if (isNewest) return yield* verifySegment(disk, keys, segment, isNewest, expected);
+  if (next === undefined) return yield* verifySegment(disk, keys, segment, next, expected);
   for (let attempt = 1; ; attempt++) {
     const problems: LogProblem[] = [];
-    const steps = verifySegment(disk, keys, segment, isNewest, expected);
+    const steps = verifySegment(disk, keys, segment, next, expected);
     let step = await steps.next();
     for (; step.done !== true; step = await steps.next()) problems.push(step.value);
     const size = await disk.size(segment.path);
@@ -202,12 +203,15 @@ async function* verifyWhole(
 }
 const attemptsMax = 5;
 
-/** Returns the position that should follow. */
+/**
+ * Returns the position that should follow. What is missing in front of the next segment, which begins at
+ * the position `next`, is missing at the end of this one.
+ */
 async function* verifySegment(
   disk: Disk,
   keys: Keyring,
   segment: Segment,
-  isNewest: boolean,
+  next: number | undefined,
   expectedFirst: number | undefined,
 ): AsyncGenerator<LogProblem, number | undefined> {
   const { path } = segment;
@@ -222,11 +226,22 @@ async function* verifySegment(
   let expected = expectedFirst ?? segment.first;
   for (;;) {
     const group = await groups.next();
-    for (const { from: offset, to } of damage.splice(0)) {
-      if (isNewest && group === undefined && (await isUnderWay(disk, segment, offset))) continue;
-      yield { path, offset, problem: `${to - offset} bytes are damaged` };
+    for (const { from: offset, to, positions } of damage.splice(0)) {
+      const atEnd = group === undefined;
+      if (next === undefined && atEnd && (await isUnderWay(disk, segment, offset))) continue;
+      const last = positions.to ?? (next && next - 1);
+      const isCostly = last !== undefined && last >= expected;
+      const cost = isCostly ? { from: expected, to: last } : {};
+      yield { path, offset, problem: `${to - offset} bytes are damaged`, ...cost };
+      if (isCostly) expected = last + 1;
     }
-    if (group === undefined) return expected;
+    if (group === undefined) {
+      // Behind a segment that was made shorter another may have been removed to make room.
+      if (next === undefined || expected >= next || segment.thinning !== 'none') return expected;
+      const problem = 'its end is missing, or the file behind it';
+      yield { path, offset: groups.offset, problem, from: expected, to: next - 1 };
+      return next;
+    }
     const offset = groups.offset - (group.end - group.offset);
     if (group.first !== expected && segment.thinning === 'none') {
       const from = Math.min(expected, group.first);

@@ -26,6 +26,8 @@ export interface EventLog {
   append(drafts: readonly Draft[]): Promise<Position>;
   /** Reads from just behind `after`. Any number of readers, each at its own pace. */
   reader(after: Position): LogReader;
+  /** The entries at these positions, which ascend: those that there are. Rejects when the disk does. */
+  entriesAt(positions: readonly number[]): Promise<readonly Entry[]>;
   /** The oldest position still kept; `last + 1` when there is none. */
   readonly first: Position;
   /** The newest durable position. */

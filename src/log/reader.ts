@@ -1,3 +1,4 @@
+import type { Clock } from '../platform/clock.ts';
 import type { Disk } from '../platform/disk.ts';
 import { GatewayError, messageOf } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
@@ -10,6 +11,7 @@ import type { Quarantine } from './quarantine.ts';
 import type { Segment } from './recovery.ts';
 import { type Damage, SegmentReader } from './segment-reader.ts';
 import type { Tail } from './tail.ts';
+import { isWeather } from './weather.ts';
 
 export interface ReaderParts {
   readonly disk: Disk;
@@ -34,26 +36,35 @@ export interface WakingReader extends LogReader {
   wake(): void;
 }
 
+const retryMs = 1_000;
+
 export function createReader(
   after: Position,
-  parts: ReaderParts,
+  parts: ReaderParts & { readonly clock: Clock },
   onClose: (reader: WakingReader) => void,
 ): WakingReader {
-  const { tail } = parts;
+  const { tail, clock, logger } = parts;
   const waiting = createWaiting();
   let position: number = after;
   /** What lies between `position` and this is not to be had. */
   let passed: number = after;
   let backlog: Backlog | undefined;
 
-  const read = async (limit: number): Promise<readonly Entry[]> => {
+  const read = async (limit: number, signal: AbortSignal): Promise<readonly Entry[]> => {
     if (passed + 1 >= tail.first) {
       backlog = undefined;
       return tail.slice(passed, limit);
     }
     const { last } = tail;
     backlog ??= createBacklog(passed, parts);
-    const entries = await backlog.read(limit);
+    const entries = await backlog.read(limit).catch(async (error: unknown) => {
+      if (!isWeather(error)) throw error;
+      logger.warn({ error: messageOf(error) }, 'The log cannot be read at the moment.');
+      backlog = undefined;
+      await clock.sleep(retryMs, signal);
+      return undefined;
+    });
+    if (entries === undefined) return [];
     if (entries.length === 0) passed = Math.max(passed, last);
     return entries;
   };
@@ -75,7 +86,7 @@ export function createReader(
           await waiting.wait(signal);
           continue;
         }
-        const entries = await read(limit);
+        const entries = await read(limit, signal);
         if (entries.length === 0) continue;
         position = entries.at(-1)!.position;
         passed = position;
@@ -138,9 +149,13 @@ interface Current {
   readonly events: EventDecoder;
 }
 
-interface Backlog {
+export interface Backlog {
   /** The next entries on disk, none at the end of what is durable. */
   read(limit: number): Promise<Entry[]>;
+  /** Where the last entry that was read stands. */
+  readonly after: number;
+  /** Goes on behind `after`, which is not before where it is. */
+  skipTo(after: number): void;
 }
 
 /** Reads segment by segment, group by group; holds one chunk of one file, and keeps none open. */
@@ -196,6 +211,16 @@ export function createBacklog(start: number, parts: Omit<ReaderParts, 'tail'>): 
       return false;
     }
   };
+  /** The end of a segment may be missing without a trace: the next one begins too late. */
+  const tellOfEnd = (next: Segment): void => {
+    const { segment, groups } = current!;
+    // Not where segments between the two have made room meanwhile, or what was read no longer is.
+    const follows = segments[segments.indexOf(segment) + 1] === next && segments.includes(segment);
+    if (!follows || segment.thinning !== 'none') return;
+    if (groups.endIsTold || groups.expected >= next.first) return;
+    const { path, offset, expected: from } = groups;
+    report({ path, from: offset, to: offset, positions: { from, to: next.first - 1 } });
+  };
   /** The first segment that may hold something behind `after` and behind the current one. */
   const moveOn = (): boolean => {
     const behind = current?.segment.first ?? 0;
@@ -206,6 +231,7 @@ export function createBacklog(start: number, parts: Omit<ReaderParts, 'tail'>): 
       next = segment;
     }
     if (next === undefined) return false;
+    if (current !== undefined) tellOfEnd(next);
     openSegment(next);
     return true;
   };
@@ -247,6 +273,12 @@ export function createBacklog(start: number, parts: Omit<ReaderParts, 'tail'>): 
   };
 
   return {
+    get after() {
+      return after;
+    },
+    skipTo(position) {
+      after = Math.max(after, position);
+    },
     async read(limit) {
       const entries: Entry[] = [];
       while (entries.length === 0) {

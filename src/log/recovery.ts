@@ -1,8 +1,9 @@
 import type { Disk, DiskFile } from '../platform/disk.ts';
 import { messageOf } from '../platform/errors.ts';
+import type { Started } from './age.ts';
 import { keepTail, type Parts, reportDamage, reportLost, setAside } from './damage.ts';
 import { groupHeaderBytes, segmentHeaderBytes } from './format.ts';
-import { recordedTimeAt } from './group.ts';
+import { startedOf } from './group.ts';
 import { type Keyring, noKeys } from './keyring.ts';
 import type { Thinning } from './retention.ts';
 import {
@@ -13,7 +14,7 @@ import {
   segmentPathOf,
 } from './segment-header.ts';
 import { type Damage, SegmentReader } from './segment-reader.ts';
-import { isWeather } from './weather.ts';
+import { isUnreadable, isWeather } from './weather.ts';
 
 /** A file of the log. */
 export interface Segment {
@@ -30,8 +31,8 @@ export interface Segment {
   version: number;
   /** … and what is read of it until this has resolved may be of either. */
   rewriting: Promise<unknown> | undefined;
-  /** When its first group was recorded, if the clock could be believed then. */
-  startedAt: number | undefined;
+  startedAt: Started['startedAt'];
+  startedMonotonic: Started['startedMonotonic'];
 }
 
 /** What the files were found to mean. */
@@ -49,12 +50,11 @@ export interface Recovered {
 }
 
 /** A file that has the name of a segment. */
-export interface Found {
+export interface Found extends Started {
   readonly first: number;
   readonly path: string;
   readonly size: number;
   readonly header: SegmentHeader | undefined;
-  readonly startedAt: number | undefined;
 }
 
 /**
@@ -112,7 +112,7 @@ export async function requireKeys(
 }
 
 export const segmentOf = (
-  { first, path, size, header, startedAt }: Found,
+  { first, path, size, header, startedAt, startedMonotonic }: Found,
   logId: number,
 ): Segment => ({
   first,
@@ -124,6 +124,7 @@ export const segmentOf = (
   version: 0,
   rewriting: undefined,
   startedAt,
+  startedMonotonic,
 });
 
 /** What is in the folder, oldest first. Throws GW_LOG_UNSUPPORTED. */
@@ -137,7 +138,7 @@ export async function findSegments(disk: Disk): Promise<Found[]> {
     const head = await readHead(disk, path);
     if (size === undefined || head === undefined) continue;
     const header = decodeSegmentHeader(path, head);
-    found.push({ first, path, size, header, startedAt: recordedTimeAt(head, segmentHeaderBytes) });
+    found.push({ first, path, size, header, ...startedOf(head, segmentHeaderBytes) });
   }
   return found;
 }
@@ -147,7 +148,8 @@ async function readHead(disk: Disk, path: string): Promise<Buffer | undefined> {
   try {
     const bytes = await disk.readPart(path, 0, segmentHeaderBytes + groupHeaderBytes);
     return bytes && Buffer.from(bytes);
-  } catch {
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
     return Buffer.alloc(0);
   }
 }
@@ -217,15 +219,16 @@ async function openNewest(
   try {
     const file = await disk.open(path);
     const tail = damage.find(({ from }) => from >= end);
+    let isWorn = false;
     if (tail !== undefined) {
       logger.info({ path, offset: end }, 'Cut off an unfinished write, which nobody relied on.');
-      await keepTail(file, tail, parts);
+      isWorn = (await keepTail(file, tail, parts)) === 'unreadable';
     }
     if (file.size > end) await file.truncate(end);
     await file.sync();
     await disk.syncFolder(segmentFolder);
     const isOurs = segment.keyId === (keys.current?.id ?? 0) && segment.thinning === 'none';
-    if (!isDamaged && isOurs) return file;
+    if (!isDamaged && !isWorn && isOurs) return file;
     await file.close();
   } catch (error) {
     if (!isWeather(error)) throw error;

@@ -6,8 +6,8 @@ export interface ClosedSegment {
   /** The newest position in it. */
   readonly last: number;
   readonly bytes: number;
-  /** Nothing in it was recorded after this (milliseconds since the epoch); unknown for some clocks. */
-  readonly endedBy?: number | undefined;
+  /** All in it is at least so old, in milliseconds; undefined while nobody can know. */
+  readonly ageMs?: number | undefined;
 }
 
 export interface RetentionFacts {
@@ -17,7 +17,6 @@ export interface RetentionFacts {
   readonly otherBytes: number;
   /** Everything up to and including this has been done with by every reader. */
   readonly doneWith: number;
-  readonly now: number;
 }
 
 export interface RetentionRule {
@@ -34,14 +33,13 @@ export interface RetentionVerdict {
 
 /** What every reader has done with goes when it is too old or room is needed; nothing else does. */
 export function retentionOf(facts: RetentionFacts, rule: RetentionRule): RetentionVerdict {
-  const { closed, doneWith, now } = facts;
+  const { closed, doneWith } = facts;
   let bytes = facts.otherBytes;
   for (const segment of closed) bytes += segment.bytes;
   let drop = 0;
-  for (const { last, bytes: size, endedBy } of closed) {
+  for (const { last, bytes: size, ageMs } of closed) {
     const tooMuch = bytes > rule.maxBytes;
-    const tooOld =
-      rule.maxAgeMs !== undefined && endedBy !== undefined && now - endedBy > rule.maxAgeMs;
+    const tooOld = rule.maxAgeMs !== undefined && ageMs !== undefined && ageMs > rule.maxAgeMs;
     if (last > doneWith || (!tooMuch && !tooOld)) break;
     drop++;
     bytes -= size;

@@ -9,6 +9,7 @@ import { createAppendQueue } from './append-queue.ts';
 import { type Batch, type BatchGroup, BatchWriter } from './batch.ts';
 import { type Keyring, noKeys } from './keyring.ts';
 import type { Entry, EventLog, Position } from './log.ts';
+import { createLookup } from './lookup.ts';
 import type { Quarantine } from './quarantine.ts';
 import { createReader, placeOf, type WakingReader } from './reader.ts';
 import { type Recovered, recover } from './recovery.ts';
@@ -17,6 +18,7 @@ import type { WhenFull } from './retention.ts';
 import type { Sealing } from './seal.ts';
 import { createSegmentStore, type SegmentStore } from './segment-store.ts';
 import { createTail } from './tail.ts';
+import { isWeather } from './weather.ts';
 
 export interface LogOptions {
   /** Bytes on disk. A little more while a segment is being changed for the next. */
@@ -113,7 +115,7 @@ function createEventLog(
   const reported = new Set(start.damage.map(placeOf));
   const { disk, quarantine } = parts;
   const readerParts = {
-    ...{ disk, logger, keys, tail, segments: store.segments, reported },
+    ...{ disk, clock, logger, keys, tail, segments: store.segments, reported },
     ...(quarantine === undefined ? {} : { quarantine }),
   };
   const countAppended = createTypeCounter(metrics);
@@ -132,7 +134,7 @@ function createEventLog(
     hasFailed = true;
     queue.clear();
     const failure = new GatewayError('GW_LOG_WRITE_FAILED', messageOf(error), error);
-    logger.error({ error: messageOf(error) }, 'The event log has failed.');
+    logger.error({ code: failure.code, error: messageOf(error) }, 'The event log has failed.');
     tellFailure(failure);
   };
 
@@ -178,8 +180,9 @@ function createEventLog(
       const room = store.roomFor(groups[from]!.end - written);
       const to = lastThatFits(groups, from, written + room);
       const { last, end } = groups[to]!;
-      const { startedAt } = groups[from]!;
-      const part = { bytes: bytes.subarray(written, end), first: tail.last + 1, last, startedAt };
+      const { startedAt, startedMonotonic } = groups[from]!;
+      const started = { startedAt, startedMonotonic };
+      const part = { ...started, bytes: bytes.subarray(written, end), first: tail.last + 1, last };
       const begunMs = clock.monotonic();
       if (!(await store.write(part, urgent))) {
         queue.putBack(appends.slice(resolved), tail.last);
@@ -242,6 +245,7 @@ function createEventLog(
       readers.add(reader);
       return reader;
     },
+    entriesAt: createLookup(readerParts),
     get first() {
       const oldest = store.segments[0]?.first ?? Number.POSITIVE_INFINITY;
       return Math.min(oldest, tail.last + 1) as Position;
@@ -264,8 +268,10 @@ function createEventLog(
       closing.abort();
       nudge?.abort();
       await committing;
-      // After a failure there is nothing left to be told.
-      await store.close().catch(hasFailed ? () => {} : undefined);
+      await store.close().catch((error: unknown) => {
+        // After a failure there is nothing left to be told; a disk that takes nothing holds all that matters.
+        if (!hasFailed && !isWeather(error)) throw error;
+      });
     },
   };
 }

@@ -1,6 +1,7 @@
 import type { Disk } from '../platform/disk.ts';
 import { groupBytesMax, segmentHeaderBytes } from './format.ts';
 import { type GroupPlace, groupAt, groupBytesAt, groupCandidate } from './group.ts';
+import { isUnreadable } from './weather.ts';
 
 /** So much is read at a time; more only for a group that is larger. */
 const chunkBytes = 2 ** 18;
@@ -26,6 +27,8 @@ export class SegmentReader {
   bytes: Buffer = Buffer.alloc(0);
   /** Whether the file is gone, or shorter than it should be. */
   cutShort = false;
+  /** Whether damage has been told that goes on to the end. */
+  endIsTold = false;
   private readonly disk: Disk;
   private readonly logId: number;
   private readonly sizeOf: () => number;
@@ -34,7 +37,7 @@ export class SegmentReader {
   private base = segmentHeaderBytes;
   private at = 0;
   /** The position that should come next. */
-  private expected: number;
+  expected: number;
 
   /** Reads up to `sizeOf()`, which may grow. */
   constructor(
@@ -83,6 +86,7 @@ export class SegmentReader {
     const last = place === undefined ? {} : { to: place.first - 1 };
     this.onDamage({ path, from, to, positions: { from: expected, ...last } });
     if (place !== undefined) this.expected = place.last + 1;
+    else this.endIsTold = true;
     return place;
   }
 
@@ -142,7 +146,13 @@ export class SegmentReader {
   }
 }
 
-/** Zeros stand for what the disk refuses to read. Throws when it refuses everything. */
+/** No byte of a length, so that it can neither begin a group nor be taken for room. */
+const unreadable = 0xff;
+
+/**
+ * What the disk cannot read (EIO, a bad sector) is damaged: bytes that are no group stand for it. Throws
+ * when it has another reason.
+ */
 async function readWhatCanBe(
   disk: Disk,
   path: string,
@@ -152,19 +162,17 @@ async function readWhatCanBe(
   try {
     return bufferOf(await disk.readPart(path, offset, length));
   } catch (error) {
-    const bytes = Buffer.alloc(length);
-    let pieces = 0;
+    if (!isUnreadable(error)) throw error;
+    const bytes = Buffer.alloc(length, unreadable);
     for (let at = 0; at < length; at += pieceBytes) {
       try {
         const piece = await disk.readPart(path, offset + at, Math.min(pieceBytes, length - at));
         if (piece === undefined) return undefined;
         bytes.set(piece, at);
-        pieces++;
-      } catch {
-        // Whoever checks the group will find it damaged.
+      } catch (each) {
+        if (!isUnreadable(each)) throw each;
       }
     }
-    if (pieces === 0) throw error;
     return bytes;
   }
 }

@@ -1,5 +1,6 @@
 import { messageOf } from '../platform/errors.ts';
 import { type ActiveSegment, createActiveSegment, roomFor } from './active-segment.ts';
+import type { Started } from './age.ts';
 import {
   createEviction,
   type EvictionParts,
@@ -22,12 +23,10 @@ export interface StoreRule extends EvictionRule {
 }
 
 /** Bytes of whole groups, to be written to one segment. */
-export interface Part {
+export interface Part extends Started {
   readonly bytes: Uint8Array;
   readonly first: number;
   readonly last: number;
-  /** When its first group was recorded, if the clock could be believed. */
-  readonly startedAt: number | undefined;
 }
 
 /** The files of the log: where the next bytes go, and which of the old ones may still stay. */
@@ -132,7 +131,8 @@ export function createSegmentStore(
     if (segments.at(-1)?.first === first) shelf.bytes -= segments.pop()!.bytes;
     const segment: Segment = {
       ...{ first, path, logId, keyId, thinning: 'none' },
-      ...{ bytes: header.length, version: 0, rewriting: undefined, startedAt: undefined },
+      ...{ bytes: header.length, version: 0, rewriting: undefined },
+      ...{ startedAt: undefined, startedMonotonic: undefined },
     };
     segments.push(segment);
     shelf.bytes += header.length;
@@ -151,7 +151,10 @@ export function createSegmentStore(
     if (isFull(part.bytes.length)) await roll(part.first);
     const { segment } = active!;
     await active!.append(part.bytes);
-    segment.startedAt ??= part.startedAt;
+    if (segment.startedMonotonic === undefined) {
+      segment.startedAt = part.startedAt;
+      segment.startedMonotonic = part.startedMonotonic;
+    }
     shelf.bytes += part.bytes.length;
     shelf.last = part.last;
     metrics.writtenBytes.inc(part.bytes.length);
@@ -161,9 +164,9 @@ export function createSegmentStore(
   /** What was spent of the reserve goes before what can wait. */
   const repay = async (): Promise<void> => {
     if (!reserve.isOwed) return;
-    await reserve.fill();
-    if (reserve.isOwed)
-      throw Object.assign(new Error('ENOSPC: the disk is full'), { code: 'ENOSPC' });
+    const error = await reserve.fill();
+    if (!reserve.isOwed) return;
+    throw error ?? Object.assign(new Error('ENOSPC: the disk is full'), { code: 'ENOSPC' });
   };
 
   /** What can be done about it when writing failed: whether to try again at once. */

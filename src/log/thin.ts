@@ -50,9 +50,9 @@ export function createThinning(keepEvery: number): Selection {
   };
 }
 
-/** What the gateway says itself stays, and nothing else. */
+/** What the gateway says itself stays, and what makes up its sessions; nothing else. */
 export const strip: Selection = {
-  stays: ({ type }) => lastingTypes.has(type),
+  stays: ({ type }) => lastingTypes.has(type) || type === 'session',
 };
 
 const seriesOf = ({ source, subject, data }: Entry<'reading'>): string =>

@@ -17,6 +17,9 @@ export const isNoRoom = (error: unknown): boolean => {
   return code === 'ENOSPC' || code === 'EDQUOT';
 };
 
+/** Whether reading again would not help: the medium has lost what was there. */
+export const isUnreadable = (error: unknown): boolean => codeOf(error) === 'EIO';
+
 /**
  * Passes a result on, and an error without its code. Once a sync has failed the system may have
  * dropped what it should have written, so that a second one that succeeds would mean nothing.

@@ -23,6 +23,7 @@ export const errorTable = {
   GW_LISTEN_FORBIDDEN:
     'The address {detail} may not be used by this user. Choose a port above 1023, or grant CAP_NET_BIND_SERVICE.',
   GW_LISTEN_FAILED: 'Cannot listen on {detail}.',
+  GW_BROKER_UNREACHABLE: 'The broker cannot be followed: {detail}',
   GW_SINK_UNAVAILABLE: '{detail}',
   GW_SINK_REFUSED: 'The far side takes nothing at all: {detail}',
   GW_SINK_UNKNOWN: 'There is no sink {detail}.',
@@ -33,6 +34,8 @@ export const errorTable = {
   GW_REPLAY_FAILED: 'The replay has ended before its time: {detail}',
   GW_LETTER_UNKNOWN:
     'There is no dead letter {detail}. See which there are with: tidegate letters list --all',
+  GW_CLIENT_UNKNOWN:
+    'No client {detail} is connected. See which are with: GET /api/v1/clients',
   GW_ADMIN_UNREACHABLE:
     'The gateway does not answer at {detail}. Start it with: tidegate run. If it runs with another configuration, give that with --config.',
   GW_ADMIN_REFUSED: 'The gateway refuses: {detail}',

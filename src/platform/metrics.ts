@@ -14,6 +14,12 @@ export function createMetrics() {
   return {
     registry,
     received: counter('tidegate_messages_received_total', 'Messages that arrived.', 'source'),
+    ignored: counter(
+      'tidegate_messages_ignored_total',
+      'Messages that ingest says are not to be recorded.',
+      'source',
+    ),
+    sourceUp: gauge('tidegate_source_up', '1 while messages can arrive.', 'source'),
     unmatched: counter(
       'tidegate_messages_unmatched_total',
       'Messages that no ingest mapping wanted.',
@@ -87,8 +93,9 @@ export function createMetrics() {
     brokerClients: gauge('tidegate_broker_clients', 'Connected MQTT clients.'),
     brokerRefused: counter(
       'tidegate_broker_refused_total',
-      'Connections and packets the broker refused.',
+      'Connections and packets the broker refused; clause is what of the specification they break.',
       'reason',
+      'clause',
     ),
     brokerDropped: counter(
       'tidegate_broker_dropped_total',

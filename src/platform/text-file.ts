@@ -1,4 +1,5 @@
-import { open } from 'node:fs/promises';
+import { open, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 
 /** What a file that is read whole may hold. */
 const bytesMax = 1024 * 1024;
@@ -36,4 +37,16 @@ function utf8Of(bytes: Uint8Array): string {
   } catch {
     throw new Error('it is not UTF-8 text');
   }
+}
+
+/** The names of what is in a folder. Throws an Error that says why it cannot be read. */
+export async function namesIn(folder: string): Promise<readonly string[]> {
+  return await readdir(folder);
+}
+
+/** A folder that comes with the program, whether it runs from its sources or compiled. */
+export function shippedFolder(path: string): string {
+  const here = import.meta.dirname;
+  const root = here.endsWith(join('dist', 'src', 'platform')) ? '../../..' : '../..';
+  return join(here, root, path);
 }

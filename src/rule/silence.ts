@@ -5,7 +5,7 @@ import { duration } from '../kind/kind.ts';
 import { incidentOf, severity, summary } from './alert.ts';
 import { createDevices, type Device } from './devices.ts';
 import { noVerdicts, type Rule, type RuleKind, type Verdict } from './rule.ts';
-import { createWhere, where } from './where.ts';
+import { createWhere, isHistorical, where } from './where.ts';
 
 const silenceOptions = z.strictObject({
   after: duration
@@ -66,6 +66,8 @@ function createSilence(options: z.output<typeof silenceOptions>, name: string): 
     step(event, elapsedMs) {
       // First, so that a reading is never answered by saying that its device is silent.
       const resolved = event.type === 'reading' ? hear(event, elapsedMs) : undefined;
+      // What is late was sent now, so its device is there; it is no time to say anything else by.
+      if (isHistorical(event)) return resolved === undefined ? noVerdicts : [resolved];
       if (devices.someAreSilent(elapsedMs)) {
         const fired = fireDue(event, elapsedMs);
         return resolved === undefined ? fired : [resolved, ...fired];

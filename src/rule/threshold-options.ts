@@ -16,6 +16,12 @@ export const thresholdOptions = z
     for: duration
       .prefault('0s')
       .describe('How long the condition must hold, at every reading. The last reading stands.'),
+    historical: z
+      .boolean()
+      .prefault(false)
+      .describe(
+        'Also judges readings that are marked historical: of the past, and delivered late.',
+      ),
     severity,
     where: where.optional(),
     summary: summary('{device} {value} {threshold} {field} {measurement} {rule}'),

@@ -4,7 +4,7 @@ import { noVerdicts, type Rule, type RuleKind, type Verdict } from './rule.ts';
 import { createSeriesStore, type Series } from './series.ts';
 import { type ThresholdOptions, thresholdOptions } from './threshold-options.ts';
 import { createThresholdSummary } from './threshold-summary.ts';
-import { createWhere } from './where.ts';
+import { createWhere, isHistorical } from './where.ts';
 
 /**
  * Fires when a field has been beyond a bound for long enough, and resolves when it is back.
@@ -14,8 +14,9 @@ import { createWhere } from './where.ts';
  *
  * One incident at a time for each device and measurement. A value stands until the next: `for` also
  * runs out on the events of others and on heartbeats. Readings count in the order of the log, so
- * those that a device sends late are judged as if they were new; only `since` tells. A reading
- * without the field, or with one that is no number, says nothing.
+ * those that a device sends late are judged as if they were new; only `since` tells. Those that are
+ * marked historical say nothing, unless `historical` is set. Nor does a reading without the field, or
+ * with one that is no number.
  */
 export const threshold = {
   options: thresholdOptions,
@@ -95,6 +96,8 @@ function createThreshold(options: ThresholdOptions, name: string): Rule {
   return {
     name,
     step(event, elapsedMs) {
+      // Nor is it the cause of anything: its time is not that of now.
+      if (!options.historical && isHistorical(event)) return noVerdicts;
       const resolved = event.type === 'reading' ? look(event, elapsedMs) : undefined;
       if (store.mayBeDue(elapsedMs)) {
         const fired = fireDue(event, elapsedMs);

@@ -15,6 +15,10 @@ export type Where = z.output<typeof where>;
 
 type Reading = CloudEvent<'reading'>;
 
+/** Whether an event is marked as one of the past that arrives late: not what is the case now. */
+export const isHistorical = ({ extensions }: CloudEvent): boolean =>
+  extensions?.historical === 'true';
+
 /** Whether a reading is one the rule is about; undefined when all are. */
 export function createWhere(
   options: Where | undefined,

@@ -11,6 +11,7 @@
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { z } from 'zod';
+import type { CloudEvent } from '../event/event.ts';
 import { duration, secret } from '../kind/kind.ts';
 import { GatewayError, messageOf } from '../platform/errors.ts';
 import { type HttpAnswer, type HttpClient, httpUrl, openHttpClient } from './http-client.ts';
@@ -268,27 +269,46 @@ const compress = promisify(gzip);
 // Below this, compressing takes longer than sending.
 const gzipBytesMin = 1_024;
 
+/** One batch is with the server, and the next is encoded and compressed meanwhile. */
+const depth = 2;
+
 function connectionOf(its: ConnectionParts): Connection {
   const { client, target, headers, encode, given, parts } = its;
-  const batch = createLineBatch(encode);
+  const free = Array.from({ length: depth }, () => createLineBatch(encode));
   const gzipHeaders = { ...headers, 'content-encoding': 'gzip' };
+  let before: Promise<unknown> = Promise.resolve();
 
-  const write = async (points: readonly EventPoint[], signal: AbortSignal) => {
-    const body = batch.bytesOf(points);
+  const pack = async (body: Buffer) => {
     const isCompressed = given.gzip && body.length >= gzipBytesMin;
-    const answer = isCompressed
-      ? await client.send('POST', target, gzipHeaders, await compress(body, { level: 1 }), signal)
-      : await client.send('POST', target, headers, body, signal);
-    return outcomeOf(answer, points, parts.clock.now());
+    if (!isCompressed) return { headers, body };
+    return { headers: gzipHeaders, body: await compress(body, { level: 1 }) };
+  };
+  const deliver = async (events: readonly CloudEvent[], signal: AbortSignal) => {
+    const batch = free.pop() ?? createLineBatch(encode);
+    const { points, rejections } = batch.encode(events);
+    let first: ReturnType<typeof pack> | undefined = pack(batch.bytesOf(points));
+    const offer = async (some: readonly EventPoint[]) => {
+      const packed = await (first ?? pack(batch.bytesOf(some)));
+      first = undefined;
+      const answer = await client.send('POST', target, packed.headers, packed.body, signal);
+      return outcomeOf(answer, some, parts.clock.now());
+    };
+    first.catch(() => undefined);
+    const turn = before;
+    const mine = (async () => {
+      await turn;
+      const refusals = await isolate(points, offer);
+      for (const { item, reason } of refusals) rejections.push({ event: item.event, reason });
+      free.push(batch);
+      return rejections;
+    })();
+    before = mine;
+    return await mine;
   };
 
   return {
-    async deliver(events, signal) {
-      const { points, rejections } = batch.encode(events);
-      const refusals = await isolate(points, async (some) => await write(some, signal));
-      for (const { item, reason } of refusals) rejections.push({ event: item.event, reason });
-      return rejections;
-    },
+    depth,
+    deliver,
     async close() {
       client.close();
     },

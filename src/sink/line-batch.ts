@@ -67,6 +67,7 @@ export function createLineBatch(encode: LineEncoder) {
     },
     /** The lines of some points of the batch, each with its newline; valid until the next batch. */
     bytesOf(points: readonly EventPoint[]): Buffer {
+      if (points.length === 0) return bytes.subarray(0, 0);
       const [first, last] = [points[0] as LinePoint, points.at(-1) as LinePoint];
       let length = 0;
       for (const point of points as readonly LinePoint[]) length += point.to - point.from;

@@ -22,6 +22,21 @@ export class VersionRefused extends Error {
   override readonly name = 'VersionRefused';
 }
 
+/** Packet identifiers up to this are those of MQTT.js, for the status; those above are ours. */
+export const idsOfClient = 16;
+
+/** What MQTT.js gives its own packets. It never has more than one under way. */
+function createIds() {
+  let last = 0;
+  return {
+    allocate: (): number => (last = (last % idsOfClient) + 1),
+    getLastAllocated: () => (last === 0 ? null : last),
+    register: () => true,
+    deallocate: () => undefined,
+    clear: () => undefined,
+  };
+}
+
 // [MQTT-3.1.2-2]: 1 in version 3.1.1, 0x84 in version 5.
 const unsupportedVersion = new Set([1, 0x84]);
 const credentials = new Set([4, 5, 0x86, 0x87]);
@@ -49,6 +64,7 @@ export async function openSession(
     resubscribe: false,
     queueQoSZero: false,
     timerVariant: 'native',
+    messageIdProvider: createIds(),
   });
   // Batches end with small packets: waiting to fill larger ones costs 40 ms each time.
   (client.stream as { setNoDelay?: (on: boolean) => void }).setNoDelay?.(true);

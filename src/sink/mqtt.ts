@@ -9,7 +9,7 @@ import { duration, secret, size } from '../kind/kind.ts';
 import type { Clock } from '../platform/clock.ts';
 import { GatewayError, messageOf } from '../platform/errors.ts';
 import { type MqttVersion, openSession, type Session, VersionRefused } from './mqtt-connect.ts';
-import { type DeliverOptions, deliverOver } from './mqtt-deliver.ts';
+import { createDelivery, type DeliverOptions } from './mqtt-deliver.ts';
 import { createTopicOf, topicProblem } from './mqtt-topic.ts';
 import { type Connection, factTypes, type Sink } from './sink.ts';
 import type { SinkKind, SinkParts } from './sink-kind.ts';
@@ -89,7 +89,6 @@ function addProblem(context: z.RefinementCtx, message: string | undefined): void
 /** Events to an upstream broker. */
 export const mqttKind: SinkKind<typeof options> = {
   options,
-  // Large, as a broker may hold back its last acknowledgements for the 40 ms of Nagle's algorithm.
   batch: { events: 2_000, bytes: 1_048_576, delayMs: 0 },
   create(given, parts): Sink {
     const topicOf = createTopicOf(given.topic, parts.gateway);
@@ -240,6 +239,7 @@ const farewellMs = 500;
 
 function connectionOf(its: ConnectionParts): Connection {
   const { session, deliverOptions, status, clock, closed } = its;
+  const deliver = createDelivery(session, deliverOptions);
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     const left = new AbortController();
@@ -253,7 +253,8 @@ function connectionOf(its: ConnectionParts): Connection {
     }
   };
   return {
-    deliver: async (events, signal) => await deliverOver(session, events, deliverOptions, signal),
+    depth: 2,
+    deliver,
     async close() {
       closing ??= close();
       await closing;

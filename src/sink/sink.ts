@@ -18,6 +18,12 @@ export interface Sink {
 /** Used until it throws, then thrown away. Never reconnects by itself, never retries. */
 export interface Connection {
   /**
+   * How many batches may be under way at once; one when it does not say. `deliver` may then be called
+   * before the call ahead has settled: the far side is offered the batches in order, they settle in
+   * order, and when one throws those behind it throw, too.
+   */
+  readonly depth?: number;
+  /**
    * Resolves when the far side has taken every event but those returned. Throws for whatever is
    * worth another try (`RetryLater` when told how long to wait); then nothing is assumed and the
    * batch is offered again, on a new connection. Obeys the signal within a second.

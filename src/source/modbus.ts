@@ -31,6 +31,7 @@ function createModbusSource(options: ModbusOptions, parts: SourceParts): Source 
   const { name, clock, logger } = parts;
   return {
     name,
+    mayBeAway: true,
     async run(ingest, signal, opened) {
       const devices = Object.entries(options.devices).map(
         ([device, { unit, registers }]): Device => {

@@ -1,18 +1,31 @@
-import { isLoopback } from '../broker/admission.ts';
+import { type Access, type AuthFiles, createAccess } from '../broker/access.ts';
+import { Admission, isLoopback } from '../broker/admission.ts';
 import { type Bounds, defaultBounds } from '../broker/bounds.ts';
 import { type EmbeddedBroker, openBroker } from '../broker/broker.ts';
-import { type Listener, type ListenerAddress, openListener } from '../broker/listener.ts';
-import type { BrokerOptions, ListenerOptions } from '../broker/options.ts';
+import type { ClientStatus } from '../broker/clients.ts';
+import type { Door } from '../broker/door.ts';
+import { Durable } from '../broker/durable.ts';
+import { createJournal } from '../broker/durable-journal.ts';
+import {
+  type Listener,
+  type ListenerAddress,
+  listenerName,
+  openListener,
+} from '../broker/listener.ts';
+import { Message } from '../broker/message.ts';
+import type { AuthOptions, BrokerOptions, ListenerOptions } from '../broker/options.ts';
 import { Retained } from '../broker/retained.ts';
 import { Sessions } from '../broker/sessions.ts';
 import { offlineOf, statusTopic } from '../broker/status.ts';
+import { Verifier } from '../broker/verifier.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Random } from '../platform/random.ts';
 import type { Secrets } from '../platform/secrets.ts';
+import { openSocketFiles, type SocketFiles } from '../platform/socket-file.ts';
 import { within } from '../platform/within.ts';
-import type { Source } from './source.ts';
+import type { Memory, Source } from './source.ts';
 
 export interface BrokerSourceParts {
   /** The gateway's id. */
@@ -28,8 +41,18 @@ export interface BrokerSourceParts {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly secrets: Secrets;
+  /** The users and rights that the options name: what is in those files, by their names. */
+  readonly authFiles?: AuthFileContents;
+  /** Where unix sockets are made. Default: relative to the working directory. */
+  readonly socketFiles?: SocketFiles;
   /** Other bounds than the usual, where they need not be what a real gateway has. */
   readonly bounds?: Partial<Bounds>;
+}
+
+/** By the name that the options have for the file. */
+export interface AuthFileContents {
+  readonly passwords: ReadonlyMap<string, NonNullable<AuthFiles['passwords']>>;
+  readonly acls: ReadonlyMap<string, NonNullable<AuthFiles['acl']>>;
 }
 
 export interface PublishOptions {
@@ -48,6 +71,9 @@ export interface BrokerSource extends Source {
   readonly addresses: readonly ListenerAddress[];
   /** Clients that are connected. */
   readonly clients: number;
+  listClients(): ClientStatus[];
+  /** Ends the connection of a client; false when there is none. */
+  disconnect(id: string): boolean;
 }
 
 /**
@@ -66,9 +92,15 @@ export function createBrokerSource(options: BrokerOptions, parts: BrokerSourcePa
   const sessions = new Sessions({
     ...limits,
     bounds,
+    now: clock.monotonic,
     lost: dropped,
+    failed: (error) => logger.error({ error }, 'The state of a session could not be kept.'),
   });
-  const retained = new Retained(bounds, () => dropped('retained_full'));
+  const retained = new Retained(bounds, clock.monotonic, () => dropped('retained_full'));
+  const verifier = new Verifier(parts);
+  const accessBy = (auth: AuthOptions): Access => accessOf(auth, parts.authFiles, verifier);
+  const socketFiles = parts.socketFiles ?? openSocketFiles('.');
+  const memory = brokerMemory(sessions, retained, { bounds, clock, ...limits });
   let broker: EmbeddedBroker | undefined;
   let addresses: readonly ListenerAddress[] = [];
 
@@ -76,20 +108,25 @@ export function createBrokerSource(options: BrokerOptions, parts: BrokerSourcePa
     const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload;
     if (broker !== undefined) return await broker.publish(topic, bytes, { retain, qos });
     if (!retain) return;
-    retained.store({ cmd: 'publish', topic, payload: bytes, qos, retain, dup: false });
+    retained.store(new Message({ topic, payload: bytes, qos, retain }, clock.monotonic()));
   };
 
   const listen = async (on: EmbeddedBroker, failed: (error: Error) => void) => {
     const listeners: Listener[] = [];
-    const { admit, connected } = on;
-    const handshakeMaxMs = bounds.connectMaxMs;
     try {
       for (const listener of options.listeners) {
-        const { secrets } = parts;
-        listeners.push(
-          await openListener(listener, { admit, connected, failed, secrets, handshakeMaxMs }),
-        );
-        warnIfOpen(listener, listeners.at(-1)!.address.port, logger);
+        const access = accessBy(listener.auth ?? options.auth);
+        const door = doorOf(listener, limits, bounds, access);
+        const { packetBytes } = door;
+        const opened = await openListener(listener, {
+          ...{ failed, packetBytes, socketFiles, secrets: parts.secrets },
+          handshakeMaxMs: bounds.connectMaxMs,
+          unfinishedBytes: bounds.unfinishedBytes,
+          admit: (socket) => on.admit(socket, door),
+          connected: (socket) => on.connected(socket, door),
+        });
+        listeners.push(opened);
+        warnIfOpen(listener, options.auth, opened.address.port, logger);
       }
     } catch (error) {
       for (const listener of listeners) listener.close();
@@ -105,7 +142,13 @@ export function createBrokerSource(options: BrokerOptions, parts: BrokerSourcePa
     const ended = new Promise<Error | undefined>((resolve) => {
       end = resolve;
     });
-    const on = await openBroker({ ...parts, ...{ bounds, sessions, retained, ingest }, limits });
+    const on = await openBroker({
+      verifier,
+      ...parts,
+      sysIntervalMs: options.sysInterval,
+      ...{ bounds, sessions, retained, ingest },
+      limits,
+    });
     const listeners = await listen(on, end);
     broker = on;
     addresses = listeners.map((listener) => listener.address);
@@ -126,21 +169,100 @@ export function createBrokerSource(options: BrokerOptions, parts: BrokerSourcePa
 
   return {
     name: 'broker',
+    memory,
     run,
     publish,
     get addresses() {
       return addresses;
     },
     get clients() {
-      return broker?.clients ?? 0;
+      return broker?.clients.count ?? 0;
     },
+    listClients: () => broker?.listClients() ?? [],
+    disconnect: (id) => broker?.clients.disconnect(id) ?? false,
   };
 }
 
-function warnIfOpen({ host, tls }: ListenerOptions, port: number, logger: Logger): void {
-  if (isLoopback(host) || tls?.clientCa !== undefined) return;
+function doorOf(
+  listener: ListenerOptions,
+  limits: BrokerOptions['limits'],
+  bounds: Bounds,
+  access: Access,
+): Door {
+  const own = listener.limits;
+  const packetBytes = Math.min(limits.packetBytes, own?.packetBytes ?? limits.packetBytes);
+  const door = { name: listenerName(listener, listener.port), access, packetBytes };
+  if (own?.connections === undefined) return door;
+  return { ...door, admission: new Admission(own.connections, bounds.addressShare) };
+}
+
+function accessOf(
+  { anonymous, passwordFile, aclFile }: AuthOptions,
+  files: AuthFileContents | undefined,
+  verifier: Verifier,
+): Access {
+  const auth: { passwords?: AuthFiles['passwords']; acl?: AuthFiles['acl'] } = {};
+  if (passwordFile !== undefined) auth.passwords = files?.passwords.get(passwordFile);
+  if (aclFile !== undefined) auth.acl = files?.acls.get(aclFile);
+  const isMissing =
+    (passwordFile !== undefined && auth.passwords === undefined) ||
+    (aclFile !== undefined && auth.acl === undefined);
+  // Whoever forgets to read them must not have opened the gates.
+  if (isMissing) throw new Error('The files of users and rights have not been read.');
+  return createAccess(
+    { ...(auth as AuthFiles), anonymous: anonymous ?? passwordFile === undefined },
+    verifier,
+  );
+}
+
+function warnIfOpen(
+  listener: ListenerOptions,
+  common: AuthOptions,
+  port: number,
+  logger: Logger,
+): void {
+  const { host, path, tls, auth = common } = listener;
+  if (path !== undefined || isLoopback(host) || tls?.clientCa !== undefined) return;
+  if (auth.passwordFile !== undefined && auth.anonymous !== true) return;
   logger.warn(
     { listener: `${host}:${port}` },
-    'Anybody who reaches this listener may publish and subscribe. Set host to 127.0.0.1, let a firewall choose who reaches it, or ask for client certificates with tls.clientCa.',
+    'Anybody who reaches this listener may publish and subscribe. Set host to 127.0.0.1, let a firewall choose who reaches it, ask for passwords with broker.auth.passwordFile, or for client certificates with tls.clientCa.',
   );
+}
+
+/** What lasts of sessions and retained messages: folded from the log, and taken up from there. */
+function brokerMemory(
+  sessions: Sessions,
+  retained: Retained,
+  parts: { readonly bounds: Bounds; readonly queuedMessages: number; readonly clock: Clock },
+): Memory {
+  const durable = new Durable(parts);
+  return {
+    restore: (state) => durable.restore(state),
+    step: (entry) => durable.step(entry),
+    snapshot: () => durable.snapshot(),
+    get changes() {
+      return durable.changes;
+    },
+    get oldest() {
+      return durable.oldest;
+    },
+    losses: (isGone) => durable.losses(isGone),
+    begin(ledger) {
+      const state = durable.stateAt(parts.clock);
+      const now = parts.clock.monotonic();
+      for (const { message, ageMs } of state.retained) {
+        retained.store(new Message(message, now, -1, ageMs));
+      }
+      sessions.restore(state, createJournal(ledger, parts.clock));
+      // Nobody has said so while the gateway was down.
+      sessions.note(
+        state.sessions
+          .filter(({ wasConnected }) => wasConnected)
+          .map(({ client, expirySeconds, sentUpTo }) => ({
+            ...{ kind: 'left', client, expirySeconds, sentUpTo },
+          })),
+      );
+    },
+  };
 }

@@ -64,6 +64,7 @@ export const mqttSourceKind: SourceKind<typeof mqttSourceOptions> = {
 function createMqttSource(options: Options, parts: SourceParts): Source {
   return {
     name: parts.name,
+    mayBeAway: true,
     async run(ingest, signal, opened) {
       const { connect } = await import('mqtt');
       const client = connect(options.url, await clientOptionsOf(options, parts));

@@ -31,6 +31,7 @@ export function createSerialSource(
   let write: ((payload: Uint8Array) => Promise<void>) | undefined;
   return {
     name: parts.name,
+    mayBeAway: true,
     async run(ingest, signal, opened) {
       const device = await identify(options.path);
       if (device === undefined) {

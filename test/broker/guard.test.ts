@@ -6,12 +6,14 @@ import { eventually } from '../services/child.ts';
 import {
   connectPacket,
   connectRaw,
+  createHeldIngest,
   keepsWorking,
   openRawClient,
   openTestBroker,
   publishPacket,
   stopAll,
 } from './harness.ts';
+import { connectBytes as bytesOfConnect, field, packet, properties } from './packet-bytes.ts';
 
 afterEach(stopAll);
 
@@ -43,6 +45,25 @@ describe('before the CONNECT', () => {
       await new Promise((resolve) => setImmediate(resolve));
     }
     expect((await client.next('connack')).returnCode).toBe(0);
+  });
+
+  test.for([
+    ['[MQTT-3.1.3-8] no identifier and a session', { id: '', flags: 0 }, 4, 2],
+    ['[MQTT5-3.1.2-12] a will of QoS 3', { level: 5, flags: 0x1e }, 5, 0x81],
+    [
+      '[MQTT5-3.1.2.11.3] Receive Maximum 0',
+      { level: 5, properties: properties(0x21, 0, 0) },
+      5,
+      0x82,
+    ],
+    ['[MQTT5-4.12.0-1] a method unknown', { level: 5, properties: properties(0x15, 'X') }, 5, 0x8c],
+  ] as const)('%s is answered with the code for it', async ([, given, version, code]) => {
+    const { port } = await openTestBroker();
+    const client = await openRawClient(port, version);
+    client.send(bytesOfConnect(given));
+    const { returnCode, reasonCode } = await client.next('connack');
+    expect(version === 5 ? reasonCode : returnCode).toBe(code);
+    await client.gone();
   });
 
   test('a CONNECT with an unknown level of the protocol is told so', async () => {
@@ -91,17 +112,7 @@ describe('before the CONNECT', () => {
 
 describe('after the CONNECT', () => {
   const utf8 = (text: string): number[] => [...Buffer.from(text)];
-  const publish = (topic: number[], payload = [0x78]): Buffer =>
-    Buffer.from([
-      0x32,
-      topic.length + payload.length + 4,
-      0,
-      topic.length,
-      ...topic,
-      0,
-      1,
-      ...payload,
-    ]);
+  const publish = (topic: number[]): Buffer => packet(0x32, field(topic), [0, 1], 0, 0x78);
 
   test.for([
     ['a second CONNECT', connectBytes('again'), 'protocol', 0x82],
@@ -113,9 +124,9 @@ describe('after the CONNECT', () => {
     ['QoS 3', Buffer.from([0x36, 5, 0, 1, 0x61, 0, 1]), 'malformed', 0x81],
     ['packet identifier 0', Buffer.from([0x32, 5, 0, 1, 0x61, 0, 0]), 'malformed', 0x81],
     ['flags that are reserved', Buffer.from([0xc1, 0]), 'malformed', 0x81],
-    ['a packet only a server sends', Buffer.from([0x90, 3, 0, 1, 0]), 'malformed', 0x81],
+    ['a packet only a server sends', Buffer.from([0x90, 3, 0, 1, 0]), 'protocol', 0x82],
     ['type 0', Buffer.from([0x00, 0]), 'malformed', 0x81],
-    ['a SUBSCRIBE without a filter', Buffer.from([0x82, 3, 0, 1, 0]), 'malformed', 0x81],
+    ['a SUBSCRIBE without a filter', Buffer.from([0x82, 3, 0, 1, 0]), 'protocol', 0x82],
     [
       'U+0000 in a filter',
       Buffer.from([0x82, 9, 0, 1, 0, 0, 3, 0x61, 0, 0x62, 0]),
@@ -130,6 +141,77 @@ describe('after the CONNECT', () => {
     await client.gone();
     expect(await broker.count('brokerRefused', reason)).toBe(1);
     expect(broker.messages).toEqual([]);
+  });
+
+  test('what was refused is counted by the statement it breaks, and said with it', async () => {
+    const broker = await openTestBroker();
+    for (const [version, clause] of [
+      [4, 'MQTT-3.3.2-2'],
+      [5, 'MQTT5-3.3.2-2'],
+    ] as const) {
+      const client = await connectRaw(broker.port, version);
+      client.send(packet(0x30, 'a/#', 0));
+      await client.gone();
+      expect(await broker.metrics.registry.metrics()).toContain(
+        `tidegate_broker_refused_total{reason="topic",clause="${clause}"} 1`,
+      );
+      expect(broker.said.find(({ fields }) => fields.clause === clause)).toMatchObject({
+        ...{ level: 'debug', fields: { reason: 'topic', client: 'device' } },
+      });
+    }
+  });
+
+  test('[MQTT-3.14.4-1] what comes behind a DISCONNECT counts for nothing, and no will is sent', async () => {
+    const broker = await openTestBroker();
+    const will = { topic: 'state/a', payload: Buffer.from('gone'), qos: 1, retain: false };
+    const client = await connectRaw(broker.port, 5, { will });
+    client.send(packet(0xe0), packet(0x00), packet(0x30, 'a/b', 0));
+    await client.gone();
+    await eventually(() => expect(broker.source.clients).toBe(0));
+    expect(broker.messages).toEqual([]);
+    expect(await broker.count('brokerRefused', 'malformed')).toBe(0);
+  });
+
+  test('[MQTT5-3.3.4-7] more unacknowledged messages than allowed are refused', async () => {
+    const held = createHeldIngest();
+    const broker = await openTestBroker({ ingest: held.ingest, bounds: { receiveMaximum: 10 } });
+    const [allowed, greedy] = [
+      await connectRaw(broker.port, 5, { id: 'allowed' }),
+      await connectRaw(broker.port, 5, { id: 'greedy' }),
+    ];
+    for (let id = 1; id <= 11; id++) {
+      const bytes = packet(0x32, 'a/b', [0, id], 0);
+      if (id < 11) allowed.send(bytes);
+      greedy.send(bytes);
+    }
+    expect((await greedy.next('disconnect')).reasonCode).toBe(0x93);
+    await eventually(() => expect(held.messages).toHaveLength(20));
+    held.release();
+    for (let id = 1; id <= 10; id++) await allowed.next('puback');
+    allowed.send(packet(0x32, 'a/b', [0, 11], 0));
+    await eventually(() => {
+      held.release();
+      expect(allowed.received.filter(({ cmd }) => cmd === 'puback')).toHaveLength(11);
+    });
+  });
+
+  test('topic aliases are announced, and resolved on every way a message can take', async () => {
+    const broker = await openTestBroker();
+    const client = await openRawClient(broker.port, 5);
+    client.send(connectPacket(5));
+    const { properties: announced } = await client.next('connack');
+    expect(announced).toMatchObject({ topicAliasMaximum: 16 });
+    const alias = properties(0x23, 0, 16);
+    client.send(
+      packet(0x32, 'a/b', [0, 1], alias, [0x31]),
+      packet(0x32, '', [0, 2], alias, [0x32]),
+      packet(0x33, '', [0, 3], alias, [0x33]),
+      packet(0x34, '', [0, 4], alias, [0x34]),
+    );
+    await client.next('pubrec');
+    expect(broker.messages.map(({ topic, payload }) => `${topic} ${payload}`)).toEqual([
+      ...['a/b 1', 'a/b 2', 'a/b 3', 'a/b 4'],
+    ]);
   });
 
   test('topics that are not ASCII arrive as they are', async () => {
@@ -162,7 +244,7 @@ describe('after the CONNECT', () => {
     const client = await openRawClient(port, 5);
     client.send(connectPacket(5));
     const { properties } = await client.next('connack');
-    expect(properties).toMatchObject({ maximumPacketSize: 1024, receiveMaximum: 1000 });
+    expect(properties).toMatchObject({ maximumPacketSize: 1024, receiveMaximum: 5000 });
   });
 
   test('a packet that does not come to its end in time is refused', async () => {

@@ -45,10 +45,6 @@ describe('names of object properties', () => {
       const client = await connectRaw(port, index % 2 === 0 ? 4 : 5, { id: `c${index}` });
       const subscriptions = ['plain', topic].map((name) => ({ topic: name, qos: 1 as const }));
       client.send({ cmd: 'subscribe', messageId: 1, subscriptions });
-      if (topic === '__proto__') {
-        await client.gone();
-        return;
-      }
       await client.next('suback');
       client.send(publishPacket(topic, 'x', 1));
       expect((await client.next('publish')).topic).toBe(topic);
@@ -266,7 +262,7 @@ describe('sessions and retained messages', () => {
       await publisher.next('puback');
     }
     const back = await connectRaw(broker.port, 4, { id: 'away', clean: false });
-    for (let index = 1; index <= 5; index++) {
+    for (let index = 4; index <= 8; index++) {
       expect(String((await back.next('publish')).payload)).toBe(`${index}`);
     }
     expect(await broker.count('brokerDropped', 'queue_full')).toBe(3);
@@ -323,14 +319,6 @@ describe('sessions and retained messages', () => {
     await client.next('puback');
     await subscribe(client, 'a/b/+');
     expect(await client.next('publish')).toMatchObject({ topic: 'a/b/', retain: true });
-  });
-
-  test('shared subscriptions are refused, also to clients that do not know them', async () => {
-    const { port } = await openTestBroker();
-    const older = await connectRaw(port, 4, { id: 'older' });
-    expect(await subscribe(older, '$share/group/a/b')).toEqual([0x80]);
-    const newer = await connectRaw(port, 5, { id: 'newer' });
-    expect(await subscribe(newer, '$share/group/a/b')).toEqual([0x9e]);
   });
 
   test('subscriptions of one client are bounded', async () => {

@@ -9,7 +9,11 @@ import { createMetrics, type Metrics } from '../../src/platform/metrics.ts';
 import { seededRandom } from '../../src/platform/random.ts';
 import { openSecrets } from '../../src/platform/secrets.ts';
 import { createSystemClock } from '../../src/platform/system-clock.ts';
-import { type BrokerSource, createBrokerSource } from '../../src/source/mqtt-broker.ts';
+import {
+  type AuthFileContents,
+  type BrokerSource,
+  createBrokerSource,
+} from '../../src/source/mqtt-broker.ts';
 import type { Ingest, Message } from '../../src/source/source.ts';
 import { eventually } from '../services/child.ts';
 
@@ -38,6 +42,7 @@ export interface TestBrokerOptions {
   readonly bounds?: Partial<Bounds>;
   readonly clock?: Clock;
   readonly ingest?: Ingest;
+  readonly authFiles?: AuthFileContents;
   /** The folder that secrets are relative to. */
   readonly folder?: string;
   /** What `tidegate/status` says of the gateway. */
@@ -74,6 +79,7 @@ export async function openTestBroker(given: TestBrokerOptions = {}): Promise<Tes
       metrics,
       secrets: openSecrets(given.folder ?? '.'),
       ...(given.bounds === undefined ? {} : { bounds: given.bounds }),
+      ...(given.authFiles === undefined ? {} : { authFiles: given.authFiles }),
       ...(given.status === undefined ? {} : { status: given.status }),
     },
   );
@@ -98,7 +104,8 @@ export async function openTestBroker(given: TestBrokerOptions = {}): Promise<Tes
     metrics,
     async count(what, reason) {
       const { values } = await metrics[what].get();
-      return values.find(({ labels }) => labels.reason === reason)?.value ?? 0;
+      const found = values.filter(({ labels }) => labels.reason === reason);
+      return found.reduce((sum, { value }) => sum + value, 0);
     },
     async stop() {
       ending.abort(new Error('The test is over.'));

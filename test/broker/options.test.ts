@@ -5,7 +5,8 @@ import { brokerOptions } from '../../src/broker/options.ts';
 test('without a word of configuration the broker serves this machine on port 1883', () => {
   expect(brokerOptions.parse({})).toEqual({
     listeners: [{ port: 1883, host: '127.0.0.1', transport: 'tcp' }],
-    auth: { anonymous: true },
+    auth: {},
+    sysInterval: 10_000,
     limits: {
       ...{ connections: 1000, packetBytes: 262_144, messagesPerSecond: 10_000 },
       queuedMessages: 1000,
@@ -13,13 +14,22 @@ test('without a word of configuration the broker serves this machine on port 188
   });
 });
 
-test('what is not there yet is refused in so many words', () => {
+test('what makes no sense is refused in so many words', () => {
   const problemsOf = (options: unknown): string[] =>
     brokerOptions.safeParse(options).error!.issues.map(({ message }) => message);
-  expect(problemsOf({ listeners: [{ port: 8083, transport: 'websocket' }] })).toEqual([
-    'websocket listeners are not supported yet; use tcp',
+  expect(problemsOf({ listeners: [{ urlPath: '/mqtt' }] })).toEqual([
+    'is only for transport: websocket',
   ]);
-  expect(problemsOf({ auth: { anonymous: false } })[0]).toContain('not supported yet');
+  const tls = { cert: 'c.pem', key: 'k.pem' };
+  expect(problemsOf({ listeners: [{ path: 'mqtt.sock', tls }] })).toEqual([
+    'does not go with path: what passes a unix socket stays on this machine. Delete one',
+  ]);
+  expect(problemsOf({ listeners: [{ path: 'x'.repeat(108) }] })).toEqual([
+    'must be at most 107 bytes long',
+  ]);
+  expect(problemsOf({ auth: { anonymous: false } })).toEqual([
+    'must be true unless there is a passwordFile: nobody could connect',
+  ]);
   expect(problemsOf({ limits: { connection: 5 } })[0]).toContain('connection');
 });
 

@@ -22,7 +22,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { OPEN = 1, WRITE = 2, FSYNC = 4, FDATASYNC = 8, RENAME = 16, TRUNCATE = 32 };
+enum { OPEN = 1, WRITE = 2, FSYNC = 4, FDATASYNC = 8, RENAME = 16, TRUNCATE = 32, READ = 64 };
 enum { LIE = -1, HALF = -2 };
 
 struct control {
@@ -105,6 +105,30 @@ ssize_t pwrite64(int fd, const void *bytes, size_t count, off64_t at) {
 }
 ssize_t pwrite(int fd, const void *bytes, size_t count, off_t at) {
   return pwrite64(fd, bytes, count, at);
+}
+ssize_t read(int fd, void *bytes, size_t count) {
+  REAL(ssize_t, "read", int, void *, size_t);
+  int v = fd > 2 ? verdict(READ, fd, 0) : 0;
+  FAIL(v, 0);
+  return real(fd, bytes, count);
+}
+ssize_t pread64(int fd, void *bytes, size_t count, off64_t at) {
+  REAL(ssize_t, "pread64", int, void *, size_t, off64_t);
+  int v = verdict(READ, fd, 0);
+  FAIL(v, 0);
+  return real(fd, bytes, count, at);
+}
+ssize_t pread(int fd, void *bytes, size_t count, off_t at) {
+  return pread64(fd, bytes, count, at);
+}
+ssize_t preadv64(int fd, const struct iovec *parts, int count, off64_t at) {
+  REAL(ssize_t, "preadv64", int, const struct iovec *, int, off64_t);
+  int v = verdict(READ, fd, 0);
+  FAIL(v, 0);
+  return real(fd, parts, count, at);
+}
+ssize_t preadv(int fd, const struct iovec *parts, int count, off_t at) {
+  return preadv64(fd, parts, count, at);
 }
 static ssize_t total(const struct iovec *parts, int count) {
   ssize_t sum = 0;

@@ -14,6 +14,8 @@ const operations = {
   fdatasync: 8,
   rename: 16,
   ftruncate: 32,
+  /** read, pread, preadv. */
+  read: 64,
 } as const;
 export type Operation = keyof typeof operations;
 

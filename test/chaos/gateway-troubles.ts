@@ -21,6 +21,21 @@ async function whileDown(world: World, act: () => Promise<string>): Promise<stri
 /** How long a backlog of a few segments may take. */
 const backlogMaxMs = 25_000;
 
+const blockedMaxMs = 10_000;
+
+/** Until the gateway says that it cannot write. */
+async function untilBlocked({ gateway }: World): Promise<void> {
+  const end = performance.now() + blockedMaxMs;
+  while (performance.now() < end) {
+    const answer = await fetch(`http://127.0.0.1:${gateway.adminPort}/healthz`).catch(
+      () => undefined,
+    );
+    await answer?.body?.cancel();
+    if (answer?.status === 503) return;
+    await sleep(50);
+  }
+}
+
 const readBooks = (world: World): Promise<void> => world.books.read(world.gateway.dataDir);
 
 export function gatewayTroubles(): Trouble[] {
@@ -142,6 +157,32 @@ export function diskTroubles(world: World): Trouble[] {
           await sleep(ms);
           await image.free();
         }
+      },
+    },
+    {
+      group: 'fill',
+      target,
+      name: 'disk remounted read-only and back',
+      async run(world, random) {
+        const ms = between(random, 500, 4_000);
+        world.evicted = true;
+        const program = world.gateway.program!;
+        try {
+          // Only a gateway that cannot write has no file open that keeps the disk from being remounted.
+          for (let attempt = 1; ; attempt++) {
+            await image.fill();
+            await untilBlocked(world);
+            await image.free();
+            if (await image.remount('ro')) break;
+            if (attempt === 10) return 'the disk was busy';
+          }
+          await sleep(ms);
+        } finally {
+          await image.remount('rw');
+          await image.free();
+        }
+        if (program.child.exitCode !== null) world.crashes.push('a read-only disk ended it');
+        return seconds(ms);
       },
     },
     {

@@ -17,6 +17,11 @@ export interface Image {
   cutPower(): Promise<void>;
   /** What the kernel does when the disk fails it: read-only until `repair`. False where it cannot be provoked. */
   failReadOnly(): Promise<boolean>;
+  /**
+   * What an operator does: `mount -o remount,ro`, and `rw` to undo it. False when the kernel refuses since
+   * somebody has a file open to write to, as a gateway has that can write.
+   */
+  remount(how: 'ro' | 'rw'): Promise<boolean>;
   /** Unmounts, checks and mounts again. Nobody may have files open on it. */
   repair(): Promise<void>;
   /** Leaves not one free byte; `free` gives it back. */
@@ -94,6 +99,17 @@ export async function openImage(parent: string, sizeMib: number): Promise<Image>
         return true;
       } catch {
         return false;
+      }
+    },
+    async remount(how) {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          await tool('mount', '-o', `remount,${how}`, folder);
+          return true;
+        } catch {
+          if (attempt === 10) return false;
+          await new Promise((resolve) => setTimeout(resolve, 20));
+        }
       }
     },
     async repair() {

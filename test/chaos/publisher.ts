@@ -40,6 +40,10 @@ export interface PublisherOptions {
   readonly textBytes: number;
   /** So many new messages at most. */
   readonly messagesMax?: number;
+  /** `publisher` unless given. */
+  readonly clientId?: string;
+  /** In seconds; a client that is not answered for longer closes. None unless given. */
+  readonly keepalive?: number;
   /** How long each place in the window rests between two messages. */
   readonly pauseMs?: number;
 }
@@ -98,12 +102,13 @@ export async function openPublisher(options: PublisherOptions): Promise<Publishe
   };
 }
 
-async function connected({ port, protocol }: PublisherOptions): Promise<MqttClient> {
+async function connected(options: PublisherOptions): Promise<MqttClient> {
+  const { port, protocol, clientId = 'publisher', keepalive = 0 } = options;
   return await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, {
-    clientId: 'publisher',
+    clientId,
     protocolVersion: protocol,
     reconnectPeriod: 0,
-    keepalive: 0,
+    keepalive,
     connectTimeout: 5_000,
   });
 }

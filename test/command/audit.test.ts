@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type AuditReport, tableOf } from '../../src/command/audit-table.ts';
 import type { Draft } from '../../src/event/event.ts';
 import type { Tally } from '../../src/flow/account.ts';
 import { openLane } from '../../src/flow/lane.ts';
@@ -116,4 +117,24 @@ test('an audit changes nothing', async () => {
   const before = state();
   await run('--recount');
   expect(state()).toEqual(before);
+});
+
+test('where sinks received different numbers after a loss, it is said why, and where', () => {
+  const none = { waiting: 0, rejected: 0, expired: 0, difference: 0, backlog: 0, missing: [] };
+  const lost = { ...none, received: 110, delivered: 80, dropped: 30 };
+  const whole = { ...none, received: 100, delivered: 100, dropped: 0, drops: [] };
+  const report = {
+    ...{ folder: 'data', isRunning: false, first: 1, last: 120, total: { ...lost, received: 210 } },
+    sinks: [
+      { ...lost, sink: 'cloud', drops: [{ from: 41, to: 70 }], lanes: [] },
+      { ...whole, sink: 'archive', lanes: [] },
+    ],
+  };
+  const lines = tableOf(report as unknown as AuditReport).split('\n');
+  expect(lines).toContain(
+    'cloud: positions 41 to 70 (30 events) dropped: no longer in the log when their turn came.',
+  );
+  expect(lines.join('\n')).toContain('What was dropped counts as received');
+  const even = { ...report, sinks: [report.sinks[1], { ...report.sinks[1], sink: 'other' }] };
+  expect(tableOf(even as unknown as AuditReport)).not.toContain('counts as received');
 });

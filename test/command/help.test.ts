@@ -88,6 +88,8 @@ test('the schema is the JSON Schema of the configuration', async () => {
     'log',
     'broker',
     'ingest',
+    'profiles',
+    'schemas',
     'sources',
     'rules',
     'sinks',

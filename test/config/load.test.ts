@@ -2,11 +2,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { defaultIngestMappings } from '../../src/codec/mapping-options.ts';
 import { checkSecrets } from '../../src/config/check-secrets.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { lineOf } from '../../src/config/problem.ts';
+import { shippedProfiles } from '../../src/config/profiles.ts';
 import { openSecrets } from '../../src/platform/secrets.ts';
+import { autoMappings } from '../../src/profile/profile.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -19,6 +20,9 @@ afterEach(() => {
 const write = (text: string, name = 'tidegate.yaml') => writeFileSync(join(folder, name), text);
 const load = (environment: Record<string, string> = {}, path?: string) =>
   loadConfig({ cwd: folder, environment, ...(path === undefined ? {} : { path }) });
+
+/** What `ingest: auto` stands for. */
+const allProfiles = async () => autoMappings(await shippedProfiles(), {});
 
 test('without any configuration file the gateway runs on its defaults', async () => {
   const { config, path, folder: base } = await load();
@@ -35,7 +39,7 @@ test('without any configuration file the gateway runs on its defaults', async ()
   });
   expect(config.broker.listeners).toMatchObject([{ host: '127.0.0.1', port: 1883 }]);
   expect(config.admin.listen).toEqual({ host: '127.0.0.1', port: 8080 });
-  expect(config.ingest).toEqual(defaultIngestMappings);
+  expect(config.ingest).toEqual(await allProfiles());
   expect([config.sinks, config.rules, config.sources]).toEqual([{}, {}, {}]);
 });
 
@@ -62,7 +66,7 @@ test('a file of comments, and sections of comments, leave the defaults', async (
   const { config } = await load();
   expect(config.sinks).toEqual({});
   expect(config.broker.limits.connections).toBe(1000);
-  expect(config.ingest).toEqual(defaultIngestMappings);
+  expect(config.ingest).toEqual(await allProfiles());
 });
 
 test('a file with a byte order mark and Windows line ends is read', async () => {
@@ -151,7 +155,7 @@ test('the environment overrides single values, in the file and beside it', async
     my: { url: 'https://b.example' },
     out: { kind: 'console' },
   });
-  expect(config.ingest).toMatchObject([{ topic: '{device}/#', tags: { site: 'true' } }]);
+  expect(config.ingest).toMatchObject([{ topic: ['{device}/#'], tags: { site: 'true' } }]);
   expect(config.admin.listen.port).toBe(8080);
 });
 

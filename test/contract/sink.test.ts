@@ -17,7 +17,7 @@ import { type FarSide, numberOf, sinkContract } from './sink.ts';
 sinkContract(
   'sim',
   async () => {
-    const sink = createSimSink('sim');
+    const sink = createSimSink('sim', { depth: 2 });
     const become = (mood: SimSinkMood) => async () => {
       sink.mood = mood;
     };

@@ -62,6 +62,24 @@ export function sinkContract(
       expect(taken.filter((n) => n >= numberOf(events[0]!))).toEqual(events.map(numberOf));
     });
 
+    test('takes as many batches at once as it says, and settles them in their order', async () => {
+      await withConnection(far.sink, async (connection) => {
+        const batches = Array.from({ length: connection.depth ?? 1 }, () => batch(120));
+        const settled: number[] = [];
+        const deliver = async (events: readonly CloudEvent[], at: number): Promise<void> => {
+          expect(await connection.deliver(events, endless)).toEqual([]);
+          settled.push(at);
+        };
+        for (let round = 0; round < 2; round++) await Promise.all(batches.map(deliver));
+        const inOrder = batches.map((_, at) => at);
+        expect(settled).toEqual([...inOrder, ...inOrder]);
+        const taken = await arrived(batches.flat());
+        const ours = new Set(batches.flat().map(numberOf));
+        const first = [...new Set(taken.filter((n) => ours.has(n)))];
+        expect(first).toEqual(batches.flat().map(numberOf));
+      });
+    });
+
     test('serves two lanes at once', async () => {
       const [one, two] = [batch(50), batch(50)];
       const connections = await Promise.all([far.sink.connect(endless), far.sink.connect(endless)]);
@@ -127,6 +145,17 @@ export function sinkContract(
         await arrived(events);
         await connection.close();
         await connection.close();
+      });
+
+      test('what was given to it behind a batch that fails, fails', async () => {
+        const broken = await far.sink.connect(endless);
+        await broken.deliver(batch(1), endless);
+        await far.gone!();
+        const given = Array.from({ length: broken.depth ?? 1 }, () => batch(3));
+        const failing = given.map(async (some) => await failureOf(broken.deliver(some, endless)));
+        expect(await Promise.all(failing)).toHaveLength(given.length);
+        await far.back!();
+        await broken.close();
       });
 
       test('it does not try again by itself', async () => {

@@ -3,7 +3,7 @@
  * It goes on or ends with a reason, as the design says; either way the power is cut afterwards and
  * nothing acknowledged may be missing.
  */
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
@@ -38,6 +38,9 @@ ingest: [{ topic: 'sensors/{device}/{measurement}', codec: json, identity: [seq]
 sinks: { hook: { kind: http, url: 'http://127.0.0.1:9/' } }
 `;
 
+/** Small files; the log keeps what the sink has not had. */
+const badSectorSettings = settings.replace('32MiB', '16MiB');
+
 interface Target {
   readonly operation: Operation;
   /** What its path holds. */
@@ -63,6 +66,65 @@ const targets: readonly Target[] = [
   { operation: 'rename', part: '/cursors', fatal: [], ...short },
 ];
 
+/** What a bad sector does to whoever reads: nothing that is acknowledged is lost but what lies on it. */
+test.runIf(canFail)(
+  'a disk that cannot read its old segments costs their readers what is there, and the gateway nothing',
+  { timeout: 120_000 },
+  async () => {
+    const folder = await temporaryFolder('bad-sectors');
+    const subject = await openSubject(folder, long.textBytes, badSectorSettings);
+    const { gateway, faults } = subject;
+    try {
+      const segments = async () => (await readdir(join(gateway.dataDir, 'log'))).sort();
+      await eventually(async () => expect((await segments()).length).toBeGreaterThan(4), 60_000);
+      const [, bad, next] = (await segments()) as [string, string, string];
+      const gap = { from: Number.parseInt(bad, 10), to: Number.parseInt(next, 10) - 1 };
+      await faults.inject({ operations: ['read'], part: `/log/${bad}`, error: 'EIO' });
+      await gateway.kill();
+      await subject.publisher.closed;
+      // Started on it, and at work on it.
+      await gateway.start();
+      subject.publisher = await publish(gateway, subject.ledger, subject.textBytes, 5);
+      await eventually(async () => expect(await gapsIn(gateway)).toContainEqual(gap), waitMaxMs);
+      const before = subject.ledger.acknowledged.size;
+      await eventually(
+        () => expect(subject.ledger.acknowledged.size).toBeGreaterThan(before),
+        waitMaxMs,
+      );
+      expect(gateway.program!.child.exitCode, gateway.program!.stderr).toBe(null);
+      const told = gateway.program!.stderr.match(/A log segment is damaged/g) ?? [];
+      expect(told.length).toBeLessThan(10);
+      // Said once by each reader that had not seen it: nobody turns round and round.
+      const gaps = await gapsIn(gateway);
+      expect(gaps.filter((each) => each.from === gap.from).length).toBeLessThan(10);
+      // An end of the newest cannot be read: the next start says so and goes on.
+      const newest = (await segments()).at(-1)!;
+      await gateway.kill();
+      await subject.publisher.closed;
+      await faults.inject({ operations: ['read'], part: `/log/${newest}`, error: 'EIO' });
+      await gateway.start();
+      await faults.heal();
+      subject.publisher = await publish(gateway, subject.ledger, subject.textBytes, 5);
+      expect(gateway.program!.stderr).toMatch(/segment is unreadable|cannot be read/);
+    } finally {
+      await gateway.kill();
+      await faults.close();
+      await subject.image?.close();
+      await rm(folder, { recursive: true, force: true });
+    }
+  },
+);
+
+/** Stretches that were told to be damaged, to any reader. */
+async function gapsIn(gateway: GatewayProcess): Promise<{ from: number; to: number }[]> {
+  const { stdout } = await gateway.command('log', 'export', '--type', 'gap');
+  const lines = stdout.split('\n').filter((line) => line !== '');
+  return lines.flatMap((line) => {
+    const { from, to, reason } = JSON.parse(line).data;
+    return reason === 'damaged' ? [{ from, to }] : [];
+  });
+}
+
 interface Subject {
   readonly gateway: GatewayProcess;
   readonly faults: Faults;
@@ -73,13 +135,13 @@ interface Subject {
   publisher: Publisher;
 }
 
-async function openSubject(folder: string, textBytes: number): Promise<Subject> {
+async function openSubject(folder: string, textBytes: number, given = settings): Promise<Subject> {
   const image = canCut ? await openImage(folder, 128) : undefined;
   const dataDir = join(image?.folder ?? folder, 'data');
   await mkdir(dataDir);
   const faults = await openFaults(folder, dataDir);
   const { environment } = faults;
-  const gateway = await createGatewayProcess({ folder, dataDir, settings, environment });
+  const gateway = await createGatewayProcess({ folder, dataDir, settings: given, environment });
   await gateway.start();
   const ledger = createLedger();
   const publisher = await publish(gateway, ledger, textBytes, 5);
@@ -119,7 +181,10 @@ async function tryFault(
       () => expect(gateway.program!.child.exitCode, gateway.program!.stderr).toBe(1),
       waitMaxMs,
     );
-    expect(gateway.program!.stderr).toContain('The event log could not be written');
+    const fatal = gateway.program!.stderr.split('\n').find((line) => line.includes('cannot go on'));
+    expect(fatal).toContain('code=GW_LOG_WRITE_FAILED');
+    expect(fatal).toContain('The event log could not be written');
+    expect(fatal).toContain('check the disk and start again');
     await subject.publisher.closed;
     await faults.heal();
     await cutAndStart(subject);

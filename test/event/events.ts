@@ -125,6 +125,11 @@ export const otherEvent: fc.Arbitrary<CloudEvent> = fc
       gap: { reader: text, from: number, to: number, reason: text },
       clock: { boot: text, offsetMs: number, reason: text },
       heartbeat: { lag: { [text]: number } },
+      message: {
+        ...{ payload: Buffer.from(text, 'latin1'), qos: 1, retain: true, from: text },
+        properties: { correlationData: Buffer.from(text), userProperties: [[text, text]] },
+      },
+      session: { kind: text, details: { deep: [{ text }] } },
     }[type as Exclude<typeof type, 'reading'>];
     return { type, ...rest, data } as unknown as CloudEvent;
   });

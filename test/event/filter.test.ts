@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type CloudEvent, eventTypes } from '../../src/event/event.ts';
+import { type CloudEvent, eventTypes, isInternal } from '../../src/event/event.ts';
 import { createFilter, type Select } from '../../src/event/filter.ts';
 import { createGlob } from '../../src/event/glob.ts';
 import { selectableTypes, selectSchema } from '../../src/kind/select.ts';
@@ -47,8 +47,18 @@ test.each<[Select, ('reading' | 'alert' | 'gap')[]]>([
   expect([climate, alert, gap].filter(filter).map(({ type }) => type)).toEqual(types);
 });
 
+test('what the broker writes down for itself is selected by its name only', () => {
+  const message = { ...alert, type: 'message' } as unknown as CloudEvent;
+  expect(createFilter({})(message)).toBe(false);
+  expect(createFilter({ type: '*' })(message)).toBe(false);
+  expect(createFilter({ type: ['reading', 'alert'] })(message)).toBe(false);
+  expect(createFilter({ device: '*' })(message)).toBe(false);
+  expect(createFilter({ type: 'message' })(message)).toBe(true);
+  expect(createFilter({ type: ['reading', 'io.tidegate.message.v1'] })(message)).toBe(true);
+});
+
 test('what the configuration may name is what there is', () => {
-  expect(selectableTypes).toEqual(eventTypes);
+  expect(selectableTypes).toEqual(eventTypes.filter((type) => !isInternal(type)));
   for (const select of [{ type: 'alert' }, { type: ['io.tidegate.gap.v1'], severity: 'err*' }]) {
     expect(selectSchema.parse(select)).toEqual(select);
   }

@@ -2,26 +2,44 @@ import { expect, test } from 'vitest';
 import { createBatchSize, createGiveWay, createPace } from '../../src/flow/catch-up.ts';
 import { SimClock } from '../sim/clock.ts';
 
-/** Delivers batches that take `fixedMs` and so much for every event; resolves the size in the end. */
-function settledSize(fixedMs: number, msPerEvent: number, rate?: number): number {
-  const size = createBatchSize(5_000, rate);
-  for (let n = 0; n < 100; n++) size.took(size.events, fixedMs + size.events * msPerEvent);
+/** The size in the end, when a live batch takes `aloneMs`, and beside the backlog so much more. */
+function settledSize(aloneMs: number, msPerEvent: number, rate?: number): number {
+  const size = createBatchSize(5_000, rate, () => true);
+  for (let n = 0; n < 800; n++) {
+    size.liveTook(aloneMs, false);
+    size.liveTook(aloneMs + size.events * msPerEvent, true);
+  }
   return size.events;
 }
 
-test('a backlog goes out in small batches where the processor is what takes time', () => {
-  expect(settledSize(0.5, 0.01)).toBe(250);
+test('beside live delivery a backlog goes out in batches that slow it down by no more than half', () => {
+  const size = settledSize(10, 0.01);
+  expect(size * 0.01).toBeGreaterThan(2.5);
+  expect(size * 0.01).toBeLessThan(7.5);
+  expect(settledSize(0.1, 0.5), 'it never stops').toBe(100);
 });
 
-test('a backlog goes out in large batches where the way there and back is what takes time', () => {
-  expect(settledSize(40, 0.01)).toBeGreaterThanOrEqual(2_000);
-  expect(settledSize(40, 0.0001)).toBe(5_000);
-  expect(settledSize(500, 0.2)).toBe(1_000);
+test('a few live batches that somebody else makes slow change nothing', () => {
+  const size = createBatchSize(5_000, undefined, () => true);
+  for (let n = 0; n < 800; n++) {
+    size.liveTook(20, false);
+    size.liveTook(n % 8 === 0 ? 500 : 20 + size.events * 0.001, true);
+  }
+  expect(size.events).toBe(1_000);
+});
+
+test('where the way there and back is what takes time the batches become large', () => {
+  expect(settledSize(100, 0.0001)).toBe(1_000);
+});
+
+test('without live delivery a backlog goes out in the largest batches', () => {
+  expect(createBatchSize(5_000, undefined, () => false).events).toBe(5_000);
 });
 
 test('a batch is no more than a tenth of what the rate allows in a second', () => {
-  expect(settledSize(40, 0.01, 1_000)).toBe(100);
-  expect(settledSize(40, 0.01, 3)).toBe(1);
+  expect(settledSize(100, 0.0001, 1_000)).toBe(100);
+  expect(settledSize(100, 0.0001, 3)).toBe(1);
+  expect(createBatchSize(5_000, 300, () => false).events).toBe(30);
 });
 
 test('a pace lets through what it says, however large the pieces are', async () => {
@@ -45,10 +63,11 @@ test('a backlog rests only while live delivery goes on', async () => {
   const clock = new SimClock();
   const giveWay = createGiveWay(clock);
   const never = new AbortController().signal;
-  await giveWay.rest(4, never);
-  giveWay.live();
+  giveWay.backlogEnds(4);
+  await giveWay.rest(never);
+  giveWay.liveBegins();
   let rested = false;
-  const rest = giveWay.rest(4, never).then(() => {
+  const rest = giveWay.rest(never).then(() => {
     rested = true;
   });
   await clock.settle();
@@ -57,6 +76,19 @@ test('a backlog rests only while live delivery goes on', async () => {
   expect(rested).toBe(false);
   await clock.advance(1);
   await rest;
-  await clock.advance(2_000);
-  await giveWay.rest(4, never);
+  await clock.advance(12_000);
+  await giveWay.rest(never);
+});
+
+test('a live batch has met the backlog when some of that was under way as it went out', () => {
+  const giveWay = createGiveWay(new SimClock());
+  const met = (between: () => void): boolean => {
+    giveWay.liveBegins();
+    between();
+    return giveWay.liveEnds();
+  };
+  // To count this, too, would leave only the quickest among those that met nothing.
+  expect(met(() => giveWay.backlogBegins())).toBe(false);
+  expect(met(() => giveWay.backlogEnds(1))).toBe(true);
+  expect(met(() => undefined)).toBe(false);
 });

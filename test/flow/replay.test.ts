@@ -1,5 +1,8 @@
 import { expect, test } from 'vitest';
+import { createAudit } from '../../src/flow/audit.ts';
+import { createRecount } from '../../src/flow/recount.ts';
 import type { ReplayProgress, ReplayRequest } from '../../src/flow/replay.ts';
+import { createHeard } from '../log/opened.ts';
 import type { World } from '../sim/life.ts';
 import { during, readings, send, startWorld } from './history-world.ts';
 
@@ -113,5 +116,81 @@ test('what is refused in a replay becomes a letter, and no rule is told of any o
   await world.clock.advance(100);
   expect(world.gateway!.letters.list({ sink: 'one' }).length).toBeGreaterThanOrEqual(rejected);
   expect((await world.recorded()).filter(({ type }) => type === 'alert')).toEqual([]);
+  await world.stop();
+});
+
+test('a replay under way when the gateway is killed is named after the start, with how to go on', async () => {
+  const { world, start, middle } = await withHistory();
+  await world.clock.advance(60_000);
+  replay(world, { from: start - 1_000, type: 'reading', device: 'gh-*', rate: 1 }).ended.catch(
+    () => {},
+  );
+  // The first note is made as it begins, others now and then.
+  await world.clock.advance(8_500);
+  world.kill();
+  const heard = createHeard();
+  world.logger = heard;
+  await world.start();
+  await world.clock.advance(100);
+  const told = heard.lines.filter(({ message }) => message.startsWith('A replay was interrupted'));
+  expect(told).toHaveLength(1);
+  const { sink, resume } = told[0]!.fields as { sink: string; resume: string };
+  expect(sink).toBe('one');
+  const form =
+    /^tidegate replay --sink one --from (\S+) --to (\S+) --device 'gh-\*' --type reading --rate 1$/;
+  const [, from, to] = form.exec(resume) ?? [];
+  expect(Date.parse(from!)).toBeGreaterThanOrEqual(start);
+  expect(Date.parse(to!)).toBeGreaterThan(middle);
+  // What it says is what is left.
+  const before = world.sinks[0]!.taken.length;
+  const all = readings(await world.recorded()).map(({ id }) => id);
+  const rest = { from: Date.parse(from!), to: Date.parse(to!), type: 'reading' as const };
+  await during(world, replay(world, rest).ended);
+  const replayed = world.sinks[0]!.taken.filter((each) => each.extensions?.replayed === 'true');
+  expect(new Set(readings(replayed).map(({ id }) => id))).toEqual(new Set(all));
+  expect(world.sinks[0]!.taken.length).toBeGreaterThan(before);
+  // Once is enough.
+  world.kill();
+  const again = createHeard();
+  world.logger = again;
+  await world.start();
+  await world.clock.advance(100);
+  expect(again.messages('warn').join()).not.toContain('interrupted');
+  await world.stop();
+});
+
+test('a replay that has ended, was stopped, or only counted leaves nothing to be resumed', async () => {
+  const { world } = await withHistory();
+  await during(world, replay(world, { type: 'reading' }).ended);
+  await during(world, replay(world, { type: 'reading', dryRun: true }).ended);
+  const stop = new AbortController();
+  const { ended } = replay(world, { type: 'reading', rate: 1 }, stop.signal);
+  await world.clock.advance(1_000);
+  stop.abort(new Error('enough'));
+  await expect(during(world, ended)).rejects.toThrow('enough');
+  expect(world.disk.paths()).not.toContain('replays');
+  await world.stop();
+});
+
+test('what a replay was refused is in the books: recorded, counted, and they balance', async () => {
+  const { world } = await withHistory();
+  world.sinks[0]!.mood = 'rejects-first';
+  const { rejected } = await during(world, replay(world, { type: 'reading' }).ended);
+  world.sinks[0]!.mood = 'works';
+  await world.heal();
+  const recorded = await world.recorded();
+  expect(recorded.filter(({ type }) => type === 'rejected').length).toBeGreaterThanOrEqual(
+    rejected,
+  );
+  const { values } = await world.metrics.rejected.get();
+  const counted = values.find(({ labels }) => labels.sink === 'one')?.value;
+  expect(counted).toBeGreaterThanOrEqual(rejected);
+  const books = world.gateway!.books();
+  const audit = createAudit(books, (reader) => world.acceptsOf(reader));
+  audit.add(recorded);
+  for (const lane of audit.lanes()) expect(lane.difference, lane.reader).toBe(0);
+  const recount = createRecount(books, (reader) => world.acceptsOf(reader));
+  recount.add(recorded);
+  expect(recount.disagreements()).toEqual([]);
   await world.stop();
 });

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { segmentHeaderBytes } from '../../src/log/format.ts';
 import { type EntryRange, type LogProblem, openLogInspector } from '../../src/log/inspect.ts';
 import type { Entry } from '../../src/log/log.ts';
 import type { Disk } from '../../src/platform/disk.ts';
@@ -143,19 +144,46 @@ test('a write that is under way is no damage', async () => {
   }
 });
 
+const firstOf = (path: string): number => Number(path.slice(4, 24));
+
 test('a segment that is missing is told', async () => {
   const disk = new SimDisk();
   const { log } = await openWritten(disk);
   await log.close();
-  const [, second, third] = disk.paths() as [string, string, string];
+  const [first, second, third] = disk.paths() as [string, string, string];
   await disk.remove(second);
   expect(await problemsOf(disk)).toEqual([
     {
-      path: third,
-      offset: 32,
-      problem: 'positions are missing',
-      from: Number(second.slice(4, 24)),
-      to: Number(third.slice(4, 24)) - 1,
+      path: first,
+      offset: disk.bytesOf(first).length,
+      problem: 'its end is missing, or the file behind it',
+      from: firstOf(second),
+      to: firstOf(third) - 1,
     },
   ]);
+});
+
+test('a segment whose end was cut off is named, once, with the byte and what is missing', async () => {
+  const disk = new SimDisk();
+  const { log } = await openWritten(disk);
+  await log.close();
+  const [, path, next] = disk.paths() as [string, string, string];
+  const whole = Buffer.from(disk.bytesOf(path));
+  for (let end = 0; end < whole.length; end++) {
+    disk.put(path, whole.subarray(0, end));
+    const problems = await problemsOf(disk);
+    expect(
+      problems.map((each) => each.path),
+      `cut off at ${end}`,
+    ).toEqual(problems.map(() => path));
+    const costly = problems.filter(({ from }) => from !== undefined);
+    expect(costly, `cut off at ${end}`).toHaveLength(1);
+    expect(costly[0]!.offset).toBeLessThanOrEqual(Math.max(end, segmentHeaderBytes));
+    const left = (await entriesOf(disk)).map(({ position }) => position);
+    const missing = Array.from({ length: log.last }, (_, i) => i + 1).filter(
+      (p) => !left.includes(positionOf(p)),
+    );
+    expect([costly[0]!.from, costly[0]!.to]).toEqual([missing[0], firstOf(next) - 1]);
+    expect(missing.at(-1)).toBe(firstOf(next) - 1);
+  }
 });

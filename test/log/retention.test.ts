@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { retentionOf, sacrificeOf, segmentsMax } from '../../src/log/retention.ts';
 import type { LogOptions } from '../../src/log/segment-log.ts';
+import { SimClock } from '../sim/clock.ts';
 import { SimDisk } from '../sim/disk.ts';
 import {
   never,
@@ -26,11 +27,11 @@ const facts = fc
     doneWith: fc.oneof(fc.nat(60), fc.constant(Number.POSITIVE_INFINITY)),
     now: fc.nat(200),
   })
-  .map(({ sizes, ...rest }) => {
+  .map(({ sizes, now, ...rest }) => {
     let last = 0;
     const closed = sizes.map(({ count, bytes, known }, i) => {
       last += count;
-      return { last, bytes, endedBy: known ? i * 10 : undefined };
+      return { last, bytes, ageMs: known ? now - i * 10 : undefined };
     });
     return { closed, ...rest };
   });
@@ -43,7 +44,7 @@ test(`what a reader needs does not go for age or room (TIDEGATE_SEED=${seed})`, 
   fc.assert(
     fc.property(facts, rule, (given, limits) => {
       const { drop, fits } = retentionOf(given, limits);
-      const { closed, otherBytes, doneWith, now } = given;
+      const { closed, otherBytes, doneWith } = given;
       const bytesWithout = (count: number): number =>
         closed.slice(count).reduce((sum, { bytes }) => sum + bytes, otherBytes);
       const delivered = closed.filter(({ last }) => last <= doneWith).length;
@@ -53,9 +54,9 @@ test(`what a reader needs does not go for age or room (TIDEGATE_SEED=${seed})`, 
       // Whatever was dropped although it fitted had been delivered and was old.
       for (let i = 0; i < drop; i++) {
         if (bytesWithout(i) > limits.maxBytes) continue;
-        const { last, endedBy } = closed[i]!;
+        const { last, ageMs } = closed[i]!;
         expect(last).toBeLessThanOrEqual(doneWith);
-        expect(now - endedBy!).toBeGreaterThan(limits.maxAgeMs!);
+        expect(ageMs!).toBeGreaterThan(limits.maxAgeMs!);
       }
     }),
     { seed, numRuns: 2_000 },
@@ -243,6 +244,121 @@ test('a wall clock that was wrong does not make events old', async () => {
   clock.clockQuality = 'synchronised';
   await log.append([readingOf(101)]);
   await clock.advance(600_000);
+  expect(log.first).toBe(1);
+  await log.close();
+});
+
+const year = 365 * 86_400_000;
+const day = 86_400_000;
+
+/** A log of which everything is delivered, a segment an hour. */
+async function openAging(disk = new SimDisk(), clock = new SimClock()) {
+  const options = { maxBytes: 2 ** 20, maxAgeMs: 3 * day, segmentBytes: 500 };
+  const { log } = await openLog(disk, options, clock);
+  let next = log.last + 1;
+  const work = async (hours: number): Promise<void> => {
+    for (let i = 0; i < hours; i++, next += 10) {
+      await log.append(readingsOf(next, 10));
+      await clock.advance(3_600_000);
+    }
+  };
+  return { log, clock, work, disk };
+}
+
+test('a clock that jumps a year forwards and back expires nothing', async () => {
+  const { log, clock, work } = await openAging();
+  await work(24);
+  clock.jump(year);
+  await work(24);
+  clock.jump(-year);
+  await work(12);
+  expect(log.first).toBe(1);
+  await work(36);
+  // Three days, counted by the time that has passed.
+  expect(log.first).toBeGreaterThan(200);
+  expect(log.first).toBeLessThan(270);
+  await log.close();
+});
+
+test('a clock that jumps a year back does not keep what is old, and expires nothing when it is put right', async () => {
+  const { log, clock, work } = await openAging();
+  await work(24);
+  clock.jump(-year);
+  await work(24);
+  clock.jump(year);
+  await work(24);
+  expect(log.first).toBeLessThan(30);
+  await work(24);
+  expect(log.first).toBeGreaterThan(200);
+  expect(log.first).toBeLessThan(270);
+  await log.close();
+});
+
+test('what was recorded in 1970 and before a restart expires by the time that has passed', async () => {
+  const clock = new SimClock(10_000);
+  clock.clockQuality = 'unsynchronised';
+  const before = await openAging(new SimDisk(), clock);
+  await before.work(24);
+  await before.log.close();
+  clock.jump(56 * year);
+  clock.clockQuality = 'synchronised';
+  const { log, work } = await openAging(before.disk.restart(), clock);
+  await work(12);
+  expect(log.first).toBe(1);
+  await work(60);
+  expect(log.first).toBeGreaterThan(200);
+  expect(log.first).toBeLessThan(270);
+  await log.close();
+});
+
+test('events of an earlier boot expire by the wall clock, once it has had an hour to be set', async () => {
+  const before = await openAging();
+  await before.work(24);
+  await before.log.close();
+  const { clock } = before;
+  clock.reboot();
+  clock.jump(year);
+  const { log, work } = await openAging(before.disk.restart(), clock);
+  await clock.advance(1_800_000);
+  expect(log.first).toBe(1);
+  // It was a year ahead when the machine started.
+  clock.jump(-year);
+  await work(36);
+  expect(log.first).toBe(1);
+  await work(36);
+  expect(log.first).toBeGreaterThan(200);
+  expect(log.first).toBeLessThan(300);
+  await log.close();
+});
+
+test('an earlier boot under a clock that was a year behind for a while does not make its events old', async () => {
+  const before = await openAging();
+  await before.work(4);
+  before.clock.jump(-year);
+  await before.work(4);
+  before.clock.jump(year);
+  await before.work(4);
+  await before.log.close();
+  const { clock } = before;
+  clock.reboot();
+  const { log, work } = await openAging(before.disk.restart(), clock);
+  await work(48);
+  expect(log.first).toBe(1);
+  await work(36);
+  expect(log.first).toBeGreaterThan(100);
+  await log.close();
+});
+
+test('a clock that is known not to be set makes nothing old, whatever it says', async () => {
+  const before = await openAging();
+  await before.work(24);
+  await before.log.close();
+  const { clock } = before;
+  clock.reboot();
+  clock.jump(10 * year);
+  clock.clockQuality = 'unsynchronised';
+  const { log, work } = await openAging(before.disk.restart(), clock);
+  await work(48);
   expect(log.first).toBe(1);
   await log.close();
 });

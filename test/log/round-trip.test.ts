@@ -36,10 +36,11 @@ const number = fc.oneof(
 const value = fc.oneof(number, fc.bigInt(), fc.boolean(), name, fc.string({ minLength: 60 }));
 const words = fc.dictionary(name, name, { maxKeys: 4 });
 const json = fc.jsonValue();
+const bytes = fc.uint8Array({ maxLength: 300 }).map((each) => Buffer.from(each));
 
 /** fast-check makes objects without a prototype as well, which no codec does. */
 function ordinary(made: unknown): unknown {
-  if (typeof made !== 'object' || made === null) return made;
+  if (typeof made !== 'object' || made === null || Buffer.isBuffer(made)) return made;
   if (Array.isArray(made)) return made.map(ordinary);
   return Object.fromEntries(Object.entries(made).map(([key, each]) => [key, ordinary(each)]));
 }
@@ -80,6 +81,26 @@ const dataOf = {
   gap: fc.record({ reader: name, from: fc.maxSafeNat(), to: fc.maxSafeNat(), reason: name }),
   clock: fc.record({ boot: name, offsetMs: number, reason: name }),
   heartbeat: fc.record({ lag: fc.dictionary(name, number) }),
+  message: fc.record(
+    {
+      payload: bytes,
+      qos: fc.constantFrom(0, 1, 2),
+      retain: fc.boolean(),
+      properties: fc.record(
+        {
+          correlationData: bytes,
+          contentType: name,
+          userProperties: fc.array(fc.tuple(name, name)),
+        },
+        { requiredKeys: [] },
+      ),
+      from: name,
+      topic: name,
+      incomingId: fc.integer({ min: 1, max: 65_535 }),
+    },
+    { requiredKeys: ['payload', 'qos', 'retain'] },
+  ),
+  session: fc.record({ kind: name, details: fc.dictionary(name, json) }),
 };
 
 const time = fc.oneof(fc.integer({ min: 0, max: 2 ** 45 }), number);

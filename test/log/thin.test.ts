@@ -234,7 +234,7 @@ test('a power cut at any moment of thinning leaves what was there or what is to 
     expect(numberOf((await readAll(again.log)).at(-1)!)).toBe(1_002);
   }
   expect(whole).toBeLessThan(130);
-});
+}, 60_000);
 
 test('a segment that only thinned files are left of does not give its positions out again', async () => {
   const disk = new SimDisk();

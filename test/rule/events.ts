@@ -7,7 +7,13 @@ let count = 0;
 export function reading(
   device: string,
   fields: Readonly<Record<string, Value>>,
-  more: { measurement?: string; tags?: Record<string, string>; time?: number; id?: string } = {},
+  more: {
+    measurement?: string;
+    tags?: Record<string, string>;
+    time?: number;
+    id?: string;
+    historical?: boolean;
+  } = {},
 ): CloudEvent<'reading'> {
   const { measurement = 'climate', tags = {}, time = 0, id = `e${++count}` } = more;
   return {
@@ -17,6 +23,7 @@ export function reading(
     subject: device,
     time,
     recordedTime: time,
+    ...(more.historical === true && { extensions: { historical: 'true' } }),
     data: { measurement, tags, fields },
   };
 }

@@ -47,6 +47,22 @@ test('what others send tells that a device is silent', () => {
   expect(said(verdicts)).toEqual(['firing a', 'firing b']);
 });
 
+test('a device that sends what it has kept is there; others are not missed by its time', () => {
+  const rule = create();
+  const late = reading('a', { t: 1 }, { historical: true, time: 0 });
+  const verdicts = run(rule, [
+    hears('a', 0),
+    hears('b', 0),
+    beats(minutes(5)),
+    [late, minutes(6)],
+    beats(minutes(10)),
+  ]);
+  expect(said(verdicts)).toEqual(['firing a', 'firing b', 'resolved a']);
+  const other = create();
+  expect(said(run(other, [hears('b', 0), [late, minutes(6)]]))).toEqual([]);
+  expect(said(run(other, [beats(minutes(6))]))).toEqual(['firing b']);
+});
+
 test('only the readings the rule is about count', () => {
   const rule = create({ where: { device: 'gh-*', measurement: 'climate' } });
   run(rule, [hears('gh-1', 0), hears('pump', 0)]);

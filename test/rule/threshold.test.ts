@@ -76,6 +76,26 @@ test('`for` also runs out on what others send and on heartbeats, and the last va
   ]);
 });
 
+test('what is marked historical neither fires nor resolves, unless the rule asks for it', () => {
+  const late = { historical: true, time: -3_600_000 };
+  const steps: Step[] = [
+    [reading('a', { t: 99 }, late), 0],
+    [reading('b', { t: 35 }), 0],
+    [reading('b', { t: 20 }, late), 1_000],
+    [heartbeat(), 2_000],
+  ];
+  expect(said(run(create({ above: 30 }), steps))).toEqual(['firing b']);
+  expect(said(run(create({ above: 30, historical: true }), steps))).toEqual([
+    'firing a',
+    'firing b',
+    'resolved b',
+  ]);
+  // Nor does it lend its time to what is due.
+  const held = create({ above: 30, for: '1s' });
+  expect(said(run(held, [...steps.slice(1, 3)]))).toEqual([]);
+  expect(run(held, [[heartbeat('h'), 2_000]])).toMatchObject([{ device: 'b', cause: { id: 'h' } }]);
+});
+
 test('each device and measurement has its own incident', () => {
   const rule = create({ above: 30 });
   const steps: Step[] = [

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { SerialPort } from 'serialport';
-import { eventually, type RunningService, startService, temporaryFolder } from './child.ts';
+import { type RunningService, startService, temporaryFolder } from './child.ts';
 
 /** Two pseudo-terminals, joined by socat: what is written to the board's comes out of the port. */
 export interface SerialLine extends RunningService {

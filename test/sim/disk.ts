@@ -52,6 +52,8 @@ export class SimDisk implements Disk {
   full = false;
   /** Room for so many bytes in all files together. */
   capacityBytes = Number.POSITIVE_INFINITY;
+  /** What the medium has lost: reading any byte of it fails with EIO. */
+  badSectors: readonly { readonly path: string; readonly from: number; readonly to: number }[] = [];
   /** When false, `sync` and `syncFolder` resolve without having done anything. */
   syncs = true;
   /** Called as each operation begins, which waits for what this returns. */
@@ -93,6 +95,7 @@ export class SimDisk implements Disk {
     this.kill();
     const next = new SimDisk(this.storage);
     next.full = this.full;
+    next.badSectors = this.badSectors;
     next.capacityBytes = this.capacityBytes;
     return next;
   }
@@ -138,13 +141,16 @@ export class SimDisk implements Disk {
   read(path: string): Promise<Uint8Array | undefined> {
     return this.run('read', path, () => {
       const inode = this.storage.names.get(path);
+      this.requireReadable(path, 0, inode?.size ?? 0);
       return inode?.bytes.slice(0, inode.size);
     });
   }
   readPart(path: string, offset: number, length: number): Promise<Uint8Array | undefined> {
     return this.run('read', path, () => {
       const inode = this.storage.names.get(path);
-      return inode?.bytes.slice(offset, Math.min(offset + length, inode.size));
+      const end = Math.min(offset + length, inode?.size ?? 0);
+      this.requireReadable(path, offset, end);
+      return inode?.bytes.slice(offset, end);
     });
   }
   size(path: string): Promise<number | undefined> {
@@ -235,9 +241,11 @@ export class SimDisk implements Disk {
           },
         ),
       read: (offset, length) =>
-        this.run('read', path, () =>
-          inode.bytes.slice(offset, Math.min(offset + length, inode.size)),
-        ),
+        this.run('read', path, () => {
+          const end = Math.min(offset + length, inode.size);
+          this.requireReadable(path, offset, end);
+          return inode.bytes.slice(offset, end);
+        }),
       truncate: (size) =>
         this.run('truncate', path, () => {
           if (size < inode.syncedSize) {
@@ -251,6 +259,13 @@ export class SimDisk implements Disk {
         }),
       close: () => this.run('close', path, () => {}),
     };
+  }
+
+  private requireReadable(path: string, from: number, to: number): void {
+    const isLost = this.badSectors.some(
+      (bad) => bad.path === path && bad.from < to && bad.to > from,
+    );
+    if (isLost) throw diskError('EIO', 'read', path);
   }
 
   private room(): number {

@@ -6,12 +6,13 @@
 import { ingestMappingOptions } from '../../src/codec/mapping-options.ts';
 import { createFilter } from '../../src/event/filter.ts';
 import type { CatchUp } from '../../src/flow/catch-up.ts';
-import { type Gateway, type GatewayParts, laneUsesOf, startGateway } from '../../src/gateway.ts';
+import { laneUsesOf } from '../../src/flow/lanes.ts';
+import { type Gateway, type GatewayParts, startGateway } from '../../src/gateway.ts';
 import { type Keyring, noKeys } from '../../src/log/keyring.ts';
 import type { Entry } from '../../src/log/log.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import type { Disk } from '../../src/platform/disk.ts';
-import { silentLogger } from '../../src/platform/logger.ts';
+import { type Logger, silentLogger } from '../../src/platform/logger.ts';
 import { createMetrics } from '../../src/platform/metrics.ts';
 import { type Random, seededRandom } from '../../src/platform/random.ts';
 import { ruleKinds } from '../../src/rule/index.ts';
@@ -52,7 +53,7 @@ export interface Sent {
 export class World {
   readonly clock = new SimClock();
   readonly random: Random;
-  readonly sinks: SimSink[] = [createSimSink('one'), createSimSink('two')];
+  readonly sinks: SimSink[] = [createSimSink('one', { depth: 2 }), createSimSink('two')];
   readonly sent: Sent[] = [];
   rules = createRules;
   readonly logOptions: GatewayParts['log'];
@@ -63,6 +64,7 @@ export class World {
   keys: Keyring = noKeys;
   gateway: Gateway | undefined;
   metrics = createMetrics();
+  logger: Logger = silentLogger;
   /** What the wall clock would have to be moved by to be right. */
   clockWrongMs = 0;
   waitForClockMs = 5_000;
@@ -105,7 +107,7 @@ export class World {
         disk,
         clock: clockOf(this.clock, life),
         random: this.random,
-        logger: silentLogger,
+        logger: this.logger,
         metrics: this.metrics,
         keys: this.keys,
         log: this.logOptions,
@@ -281,6 +283,7 @@ function sinkOf(sink: SimSink, life: { alive: boolean }): Sink {
     async connect(signal) {
       const connection: Connection = await whileAlive(life, sink.connect(signal));
       return {
+        ...(connection.depth !== undefined && { depth: connection.depth }),
         deliver: (events, abort) => {
           if (!life.alive) return new Promise<never>(() => {});
           return whileAlive(life, connection.deliver(events, abort));

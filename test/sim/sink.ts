@@ -30,8 +30,14 @@ export interface SimSink extends Sink {
 /** A sink whose far side is an array. It fails loudly when a connection is used as it must not be. */
 export function createSimSink(
   name: string,
-  options: { readonly types?: readonly EventType[]; readonly mood?: SimSinkMood } = {},
+  options: {
+    readonly types?: readonly EventType[];
+    readonly mood?: SimSinkMood;
+    /** How many batches its connections may have under way. */
+    readonly depth?: number;
+  } = {},
 ): SimSink {
+  const { depth = 1 } = options;
   const taken: CloudEvent[] = [];
   const rejected: Rejection[] = [];
   let open = 0;
@@ -50,7 +56,9 @@ export function createSimSink(
   };
 
   const openConnection = (): Connection => {
-    let state: 'idle' | 'busy' | 'broken' | 'closed' = 'idle';
+    let state: 'usable' | 'broken' | 'closed' = 'usable';
+    let underWay = 0;
+    let last: Promise<unknown> = Promise.resolve();
     open++;
     const take = async (events: readonly CloudEvent[], signal: AbortSignal) => {
       signal.throwIfAborted();
@@ -69,16 +77,21 @@ export function createSimSink(
       return rejections;
     };
     return {
+      depth,
       async deliver(events, signal) {
-        if (state !== 'idle') throw new Error(`A connection of ${name} was used while ${state}.`);
-        state = 'busy';
+        if (state !== 'usable') throw new Error(`A connection of ${name} was used while ${state}.`);
+        if (underWay >= depth) throw new Error(`${name} was given more than ${depth} batches.`);
+        underWay++;
+        // What is behind a batch that fails is not taken.
+        const mine = last.then(async () => await take(events, signal));
+        last = mine;
         try {
-          const rejections = await take(events, signal);
-          if (state === 'busy') state = 'idle';
-          return rejections;
+          return await mine;
         } catch (error) {
-          if (state === 'busy') state = 'broken';
+          if (state === 'usable') state = 'broken';
           throw error;
+        } finally {
+          underWay--;
         }
       },
       async close() {

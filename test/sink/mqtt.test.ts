@@ -221,6 +221,52 @@ describe('with a broker that behaves oddly', () => {
     expect(await run({ window: 3 })).toBe(3);
   });
 
+  test('the window slides over two batches: the second fills what the first leaves free', async () => {
+    let inFlightMax = 0;
+    const waiting: number[] = [];
+    const broker = await start((packet) => {
+      if (packet.cmd === 'connect') broker.send({ ...connack, properties: { receiveMaximum: 10 } });
+      if (packet.cmd === 'publish') waiting.push(packet.messageId!);
+      inFlightMax = Math.max(inFlightMax, waiting.length);
+    });
+    const sink = sinkOf(sinkKinds.mqtt, { url: broker.url, status: false });
+    await withConnection(sink, async (c) => {
+      const order: string[] = [];
+      const batches = ['first', 'second'].map(async (name) => {
+        expect(await c.deliver(readingsOf(7), endless)).toEqual([]);
+        order.push(name);
+      });
+      await eventually(() => expect(waiting).toHaveLength(10));
+      // As no server may: what came last is answered first.
+      while (order.length < 2) {
+        const id = waiting.pop();
+        if (id !== undefined) broker.send(puback(id));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      await Promise.all(batches);
+      expect(order).toEqual(['first', 'second']);
+    });
+    expect(inFlightMax).toBe(10);
+    const ids = broker.packets.flatMap((packet) =>
+      packet.cmd === 'publish' ? packet.messageId : [],
+    );
+    expect(new Set(ids).size).toBe(14);
+  });
+
+  test('a ping carries our acknowledgement to a server that waits for it, and no more than two', async () => {
+    const broker = await start((packet, send) => {
+      if (packet.cmd === 'connect') send(connack);
+      if (packet.cmd === 'publish' && broker.packets.length === 1) send(puback(packet.messageId));
+      if (packet.cmd === 'pingreq') send({ cmd: 'pingresp' });
+    });
+    const options = { url: broker.url, status: false, timeout: '300ms' };
+    await withConnection(sinkOf(sinkKinds.mqtt, options), async (c) => {
+      const error = await failureOf(c.deliver(readingsOf(3), endless));
+      expect(error.message).toContain('has acknowledged nothing for 300 ms');
+    });
+    expect(broker.packets.filter(({ cmd }) => cmd === 'pingreq')).toHaveLength(2);
+  });
+
   test.each([
     [0x90, 'topic name invalid'],
     [0x99, 'payload format invalid'],

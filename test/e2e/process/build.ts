@@ -75,7 +75,7 @@ async function buildInto(folder: string, root: string): Promise<void> {
   await mkdir(out);
   const said = await compile(root, out);
   await copyFile(join(root, 'package.json'), join(aside, 'package.json'));
-  await symlink(join(root, 'node_modules'), join(aside, 'node_modules'));
+  for (const name of ['node_modules', 'config']) await symlink(join(root, name), join(aside, name));
   if ((await stat(join(out, 'src', 'main.js')).catch(() => undefined)) === undefined) {
     await rm(aside, { recursive: true });
     throw new Error(`The sources do not compile:\n${said}`);

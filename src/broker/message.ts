@@ -1,0 +1,161 @@
+import { encodeProperties, encodePublish, type PublishVariant } from './encode-publish.ts';
+import type { Frame } from './frame.ts';
+import type { MessageRecord, Position } from './journal.ts';
+import type { MessageProperties } from './packets.ts';
+
+export interface MessageContent {
+  readonly topic: string;
+  readonly payload: Uint8Array;
+  readonly qos: 0 | 1 | 2;
+  readonly retain: boolean;
+  readonly properties?: MessageProperties;
+  /** The client that published it; not given for the gateway itself. */
+  readonly from?: string;
+}
+
+/** What a subscriber gets of a message. */
+export interface Wanted {
+  readonly version: 3 | 4 | 5;
+  readonly qos: 0 | 1 | 2;
+  readonly retain: boolean;
+  readonly subscriptionIds: readonly number[];
+}
+
+/** Encodings that are remembered besides those of most subscribers. */
+const othersMost = 64;
+const noIds: readonly number[] = Object.freeze([]);
+
+/**
+ * One message on its way to subscribers. It is encoded once for all who get it alike, whatever
+ * their number, and its payload is not copied for any of them.
+ */
+export class Message {
+  readonly topic: string;
+  readonly qos: 0 | 1 | 2;
+  readonly retain: boolean;
+  readonly properties: MessageProperties | undefined;
+  readonly from: string | undefined;
+  /** Its place in the event log; -1 when it is not there. */
+  readonly position: Position;
+  /** When it expires, on the monotonic clock [MQTT5-3.3.2.3.3]. */
+  readonly expiresAt: number;
+  /** Counts up from message to message, in the order in which they were routed. */
+  sequence = 0;
+  #payload: Uint8Array;
+  #isOwn = false;
+  #isLasting = false;
+  #encodedProperties: Uint8Array | undefined;
+  /** By version, QoS and retain flag. */
+  #frames: (Frame | undefined)[] | undefined;
+  #others: Map<string, Frame> | undefined;
+
+  /** `ageMs` is for how long it has been here at `now`, on the monotonic clock. */
+  constructor(content: MessageContent, now: number, position: Position = -1, ageMs = 0) {
+    this.topic = content.topic;
+    this.#payload = content.payload;
+    this.qos = content.qos;
+    this.retain = content.retain;
+    this.properties = content.properties;
+    this.from = content.from;
+    this.position = position;
+    const seconds = content.properties?.messageExpiryInterval;
+    this.expiresAt =
+      seconds === undefined ? Number.POSITIVE_INFINITY : now - ageMs + seconds * 1000;
+  }
+
+  get payload(): Uint8Array {
+    return this.#payload;
+  }
+
+  /** What it takes of a limit in bytes. */
+  get bytes(): number {
+    return this.topic.length + this.#payload.length;
+  }
+
+  isExpired(now: number): boolean {
+    return this.expiresAt <= now;
+  }
+
+  /** From now on the message does not hold on to the much larger piece of memory it arrived in. */
+  own(): this {
+    if (this.#isOwn) return this;
+    this.#isOwn = true;
+    const payload = this.#payload;
+    if (payload.buffer.byteLength > 2 * payload.length + 1024) {
+      this.#payload = Buffer.from(payload);
+    }
+    return this;
+  }
+
+  /** From now on what is encoded for subscribers is not kept beside it. */
+  keep(): this {
+    this.#isLasting = true;
+    this.#frames = undefined;
+    this.#others = undefined;
+    return this.own();
+  }
+
+  /** What to send to who wants it so. `now` is of the monotonic clock. */
+  frame(wanted: Wanted, now: number): Frame {
+    const { version, qos, retain, subscriptionIds } = wanted;
+    if (subscriptionIds.length > 0 && version === 5) return this.aliased(wanted, now, 0, false);
+    const slot = (version === 5 ? 6 : 0) + qos * 2 + (retain ? 1 : 0);
+    const expiry = version === 5 ? this.#expiry(now) : -1;
+    const known = this.#frames?.[slot];
+    if (known !== undefined && known.expiry === expiry) return known;
+    const variant = { version, qos, retain, expiry, ...noAlias };
+    const frame = this.#encode(variant, false);
+    if (this.#isLasting) return frame;
+    this.#frames ??= [];
+    this.#frames[slot] = frame;
+    if (frame.body === undefined && !this.#isOwn) {
+      // The copy that is there now serves for the rest.
+      this.#payload = frame.head.subarray(frame.size - this.#payload.length);
+      this.#isOwn = true;
+    }
+    return frame;
+  }
+
+  /** As `frame`, with a topic alias; 0 for none. `topicIsKnown`: the alias stands for the topic. */
+  aliased(wanted: Wanted, now: number, alias: number, topicIsKnown: boolean): Frame {
+    const { version, qos, retain, subscriptionIds } = wanted;
+    const expiry = this.#expiry(now);
+    const key = `${qos}${retain ? 'r' : ''}${topicIsKnown ? 'k' : ''}${alias} ${subscriptionIds.join()}`;
+    const known = this.#others?.get(key);
+    if (known !== undefined && known.expiry === expiry) return known;
+    const variant = { version, qos, retain, expiry, alias, topicIsKnown, subscriptionIds };
+    const frame = this.own().#encode(variant, true);
+    if (this.#isLasting) return frame;
+    if (this.#others === undefined || this.#others.size >= othersMost) this.#others = new Map();
+    this.#others.set(key, frame);
+    return frame;
+  }
+
+  /** What is kept of it in the event log. */
+  record(incomingId?: number): MessageRecord {
+    return {
+      kind: 'message',
+      topic: this.topic,
+      payload: this.#payload,
+      qos: this.qos,
+      retain: this.retain,
+      ...(this.properties !== undefined && { properties: this.properties }),
+      ...(this.from !== undefined && { from: this.from }),
+      ...(incomingId !== undefined && { incomingId }),
+    };
+  }
+
+  /** What is left of the message expiry interval, in seconds; -1 when it has none. */
+  #expiry(now: number): number {
+    if (this.expiresAt === Number.POSITIVE_INFINITY) return -1;
+    return Math.max(0, Math.ceil((this.expiresAt - now) / 1000));
+  }
+
+  #encode(variant: PublishVariant, sharesPayload: boolean): Frame {
+    if (variant.version === 5) this.#encodedProperties ??= encodeProperties(this.properties);
+    const properties = this.#encodedProperties ?? noProperties;
+    return encodePublish({ topic: this.topic, payload: this.#payload, properties }, variant, sharesPayload);
+  }
+}
+const noProperties = new Uint8Array(0);
+const noAlias = { alias: 0, topicIsKnown: false, subscriptionIds: noIds } as const;

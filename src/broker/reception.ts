@@ -1,0 +1,125 @@
+import type { BrokerClient } from './aedes.ts';
+import type { Bounds } from './bounds.ts';
+import { encodeConnack } from './encode-answers.ts';
+import type { Peer } from './peer.ts';
+import { Link } from './link.ts';
+import type { ConnectRequest } from './packets.ts';
+import { forEver, type Session } from './session.ts';
+import type { Sessions } from './sessions.ts';
+
+export interface ReceptionParts {
+  readonly bounds: Bounds;
+  readonly sessions: Sessions;
+  /** Whether the broker is being stopped. */
+  isStopping(): boolean;
+  /** The largest packet that the client may send. */
+  packetBytesOf(guard: Peer): number;
+  /** A client may not publish its will. */
+  willDenied(guard: Peer): void;
+}
+
+/** DISCONNECT (OASIS MQTT 5.0, clause 3.14.2.1). */
+const takenOver = Uint8Array.of(0xe0, 1, 0x8e);
+const shuttingDown = Uint8Array.of(0xe0, 1, 0x8b);
+
+/**
+ * Brings clients that were let in together with their sessions. A client identifier has one
+ * connection at any time: the last [MQTT-3.1.4-3].
+ */
+export class Reception {
+  readonly #guards = new Map<string, Peer>();
+  readonly #sessions = new Map<Peer, Session>();
+  readonly #parts: ReceptionParts;
+
+  constructor(parts: ReceptionParts) {
+    this.#parts = parts;
+  }
+
+  /** The session of a connection; undefined once it has lost that. */
+  sessionOf(guard: Peer): Session | undefined {
+    return this.#sessions.get(guard);
+  }
+
+  /** Answers a CONNECT that is accepted; what waits for the client follows. */
+  accept(guard: Peer, client: BrokerClient): void {
+    const { connection } = guard;
+    const request = guard.request!;
+    const before = this.#guards.get(client.id);
+    if (before !== undefined) this.#close(before, takenOver);
+    guard.client = client.id;
+    const { sessions } = this.#parts;
+    const { session, isPresent } = sessions.begin(client.id, {
+      cleanStart: request.cleanStart,
+      expirySeconds: this.#expiryOf(request.level, request.sessionExpiryInterval),
+      will: this.#willOf(guard, request),
+    });
+    this.#guards.set(client.id, guard);
+    this.#sessions.set(guard, session);
+    connection.once('end', () => this.#leave(guard));
+    connection.isMuted = false;
+    connection.traffic.packetsOut += 1;
+    connection.write(this.#connack(guard, request, isPresent));
+    session.outbox.attach(
+      new Link({
+        ...{ connection, version: request.level, receiveMaximum: request.receiveMaximum },
+        maximumPacketSize: request.maximumPacketSize,
+        topicAliasMaximum: Math.min(request.topicAliasMaximum, this.#parts.bounds.topicAliases),
+      }),
+    );
+    session.hasRoom();
+  }
+
+  /** The broker ends. */
+  closeAll(): void {
+    for (const guard of [...this.#guards.values()]) this.#close(guard, shuttingDown);
+  }
+
+  #close(guard: Peer, goodbye: Uint8Array): void {
+    if (guard.level === 5) guard.connection.write(goodbye);
+    guard.close();
+    this.#leave(guard);
+  }
+
+  #leave(guard: Peer): void {
+    const session = this.#sessions.get(guard);
+    if (session === undefined) return;
+    this.#sessions.delete(guard);
+    this.#guards.delete(guard.client);
+    // aedes has read the DISCONNECT, if there was one.
+    const { _disconnected, sessionExpiryInterval } = guard.connection.client as BrokerClient;
+    // When the gateway goes away, the device has not.
+    const isProper = _disconnected || this.#parts.isStopping();
+    const expirySeconds = this.#expiryOf(guard.request!.level, sessionExpiryInterval);
+    this.#parts.sessions.leave(session, expirySeconds, isProper);
+  }
+
+  #connack(guard: Peer, request: ConnectRequest, isPresent: boolean): Uint8Array {
+    const { bounds } = this.#parts;
+    const { level, sessionExpiryInterval } = request;
+    const expiry = this.#expiryOf(level, sessionExpiryInterval);
+    const { authentication } = guard.connection;
+    return encodeConnack(level, isPresent, {
+      receiveMaximum: bounds.receiveMaximum,
+      maximumPacketSize: this.#parts.packetBytesOf(guard),
+      topicAliasMaximum: bounds.topicAliases,
+      ...(expiry !== sessionExpiryInterval && { sessionExpiryInterval: expiry }),
+      ...(request.clientId === '' && { assignedClientId: guard.client }),
+      ...(request.requestResponseInformation && {
+        responseInformation: `$response/${guard.client.replace(/[+#]/g, '_')}`,
+      }),
+      ...(authentication !== undefined && { authentication }),
+    });
+  }
+
+  /** An older client cannot be told of a limit, and has asked for ever. */
+  #expiryOf(level: number, seconds: number): number {
+    if (level !== 5) return seconds === 0 ? 0 : forEver;
+    return Math.min(seconds, this.#parts.bounds.sessionExpirySeconds);
+  }
+
+  #willOf(guard: Peer, { will }: ConnectRequest): ConnectRequest['will'] {
+    if (will === undefined || guard.rights.mayPublish(will.topic)) return will;
+    this.#parts.willDenied(guard);
+    return undefined;
+  }
+}

@@ -1,0 +1,156 @@
+import type { Cursor, Json } from '../log/cursor.ts';
+import type { Entry, EventLog, Position } from '../log/log.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { Logger } from '../platform/logger.ts';
+import type { Metrics } from '../platform/metrics.ts';
+import type { Memory } from '../source/source.ts';
+import { recordLosses } from './broker-journal.ts';
+import type { Hole } from './follow.ts';
+import { follow } from './follow.ts';
+
+export interface SourceMemoryParts {
+  readonly gateway: string;
+  /** The name of the source. */
+  readonly source: string;
+  readonly log: EventLog;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** What the log may take on the disk. */
+  readonly maxBytes: number;
+  readonly onHole: (hole: Hole) => Promise<void>;
+}
+
+export interface RunningMemory {
+  /** Resolves when everything that was in the log at the start has been taken. */
+  readonly caughtUp: Promise<void>;
+  readonly ended: Promise<void>;
+  /** How far it has got. */
+  readonly position: number;
+  /** Everything up to and including this may be removed from the log. */
+  readonly saved: Position;
+  /** Records what the log no longer has. */
+  tellLosses(): Promise<void>;
+  /** Gives what is remembered to the cursor, however little has changed. */
+  keep(): void;
+}
+
+/** A snapshot is due when reading on from the last one would take reading so much. */
+const eventsMax = 50_000;
+const bytesMax = 8 * 2 ** 20;
+/** What any event takes of it at least. */
+const entryBytes = 48;
+/** A large snapshot waits for so many times its own size, within an eighth of the log. */
+const timesItself = 4;
+
+/**
+ * Keeps the memory of a source: brings it from its last snapshot to the end of the log, and on from
+ * there. A snapshot is written when the log has grown by enough to be worth it, and at the end.
+ */
+export function startMemory(
+  memory: Memory,
+  cursor: Cursor,
+  parts: SourceMemoryParts,
+  signal: AbortSignal,
+): RunningMemory {
+  const { log, metrics } = parts;
+  memory.restore(cursor.state);
+  const target = log.last;
+  let position: number = cursor.position;
+  let passedBytes = 0;
+  let snapshotBytes = 0;
+  let arrived!: () => void;
+  const caughtUp = new Promise<void>((resolve) => {
+    arrived = resolve;
+  });
+  if (position >= target) arrived();
+
+  const keep = (): void => {
+    // As it is now: the cursor may ask for it later, when it has moved on.
+    const state = memory.snapshot() as Json;
+    snapshotBytes = JSON.stringify(state).length;
+    passedBytes = 0;
+    cursor.commit(position as Position, () => state);
+  };
+  const isDue = (): boolean => {
+    const wanted = Math.max(bytesMax, snapshotBytes * timesItself);
+    const share = Math.floor(parts.maxBytes / 8);
+    return position - cursor.position >= eventsMax || passedBytes >= Math.min(wanted, share);
+  };
+  /** Stands in for the cursor, which is moved only now and then. */
+  const place: Cursor = {
+    name: cursor.name,
+    state: null,
+    get position() {
+      return position as Position;
+    },
+    get saved() {
+      return cursor.saved;
+    },
+    begin() {},
+    commit(next) {
+      position = next;
+      if (position >= target) arrived();
+      if (isDue()) keep();
+    },
+  };
+  const handle = async (entries: readonly Entry[]): Promise<void> => {
+    for (const entry of entries) {
+      memory.step(entry);
+      passedBytes += entryBytes + payloadBytesOf(entry);
+    }
+    // At once: what is remembered and how far that is must never be apart when it is saved.
+    position = entries.at(-1)!.position;
+  };
+  const isGone = (at: number): boolean =>
+    at < log.first || (at <= log.last && log.absence(at).reason === 'retention');
+  /** So that nobody is told twice of what is being recorded. */
+  let telling = false;
+
+  return {
+    caughtUp,
+    ended: follow(log, place, handle, {
+      signal,
+      clock: parts.clock,
+      accepts: () => true,
+      batchEvents: 1_000,
+      onHole: parts.onHole,
+    }),
+    get position() {
+      return position;
+    },
+    get saved() {
+      // Who is away for long must not keep devices from being heard.
+      if (log.blocked !== undefined) return cursor.saved;
+      return Math.min(cursor.saved, memory.oldest - 1) as Position;
+    },
+    async tellLosses() {
+      if (telling || memory.oldest === Number.POSITIVE_INFINITY) return;
+      const losses = memory.losses(isGone);
+      if (losses.length === 0) return;
+      telling = true;
+      try {
+        for (const { client, from, upTo, messages } of losses) {
+          metrics.brokerDropped.inc({ reason: 'retention' }, messages);
+          const fields = { session: client, from, to: upTo, messages };
+          parts.logger.error(fields, 'Messages were lost to a session: the log had no room.');
+        }
+        await recordLosses(losses, parts);
+      } finally {
+        telling = false;
+      }
+    },
+    keep,
+  };
+}
+
+function payloadBytesOf(entry: Entry): number {
+  switch (entry.type) {
+    case 'message':
+      return entry.subject.length + entry.data.payload.length;
+    case 'undecodable':
+      return entry.data.payload.length;
+    default:
+      return 0;
+  }
+}
