@@ -32,11 +32,14 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     .split(' ')
     .map((folder) => `src/${folder}`),
   'src/admin': ['src/event', 'src/log', 'src/platform', 'src/projection'],
-  'firmware-sim': ['src/codec', 'src/event', 'src/platform'],
+  'firmware-sim': 'codec config event kind platform source'
+    .split(' ')
+    .map((folder) => `src/${folder}`),
 };
 
-const insideOut = /^(src\/(platform|command)\/|src\/main\.ts$|firmware-sim\/main\.ts$)/;
-const connected = /^(src\/(source|sink|broker|admin|platform|command)\/|src\/main\.ts$)/;
+const insideOut = /^(src\/(platform|command)\/|src\/main\.ts$|firmware-sim\/(main|pseudo-terminal)\.ts$)/;
+const connected =
+  /^(src\/(source|sink|broker|admin|platform|command)\/|src\/main\.ts$|firmware-sim\/(link|check)\/)/;
 /** What reaches the world outside, where it may, and what to do instead. */
 const doors: readonly { use: RegExp; allowed: RegExp; instead: string }[] = [
   {
@@ -45,7 +48,7 @@ const doors: readonly { use: RegExp; allowed: RegExp; instead: string }[] = [
     instead: 'take a Clock: simulated lives must be able to move time',
   },
   {
-    use: /\bset(Timeout|Interval|Immediate)\b|\bAbortSignal\.timeout\b|'node:timers/,
+    use: /(?<!client\.)\bset(Timeout|Interval|Immediate)\b|\bAbortSignal\.timeout\b|'node:timers/,
     allowed: insideOut,
     instead: 'use clock.sleep: simulated lives must be able to move time',
   },

@@ -16,6 +16,7 @@ export class DurableRetained {
   readonly #kept = new Map<string, Kept>();
   readonly #bounds: Pick<Bounds, 'retainedMessages' | 'retainedBytes'>;
   #bytes = 0;
+  #lookedAt = Number.NEGATIVE_INFINITY;
 
   constructor(bounds: Pick<Bounds, 'retainedMessages' | 'retainedBytes'>) {
     this.#bounds = bounds;
@@ -23,19 +24,45 @@ export class DurableRetained {
 
   /** An empty payload removes what is kept [MQTT-3.3.1-6]. Beyond the bounds nothing new is kept. */
   store({ incomingId: _, ...message }: MessageRecord, at: number): void {
-    const old = this.#kept.get(message.topic);
-    const oldBytes = old === undefined ? 0 : sizeOf(old.message);
-    if (message.payload.length === 0) {
-      this.#kept.delete(message.topic);
-      this.#bytes -= oldBytes;
+    const { topic, payload } = message;
+    const size = sizeOf(message);
+    const isFull = (): boolean => {
+      const old = this.#kept.get(topic);
+      if (old === undefined && this.#kept.size >= this.#bounds.retainedMessages) return true;
+      const more = size - (old === undefined ? 0 : sizeOf(old.message));
+      return more > 0 && this.#bytes + more > this.#bounds.retainedBytes;
+    };
+    if (payload.length === 0) {
+      this.#remove(topic);
       return;
     }
-    const bytes = this.#bytes - oldBytes + sizeOf(message);
-    const { retainedMessages, retainedBytes } = this.#bounds;
-    const isNew = old === undefined && this.#kept.size >= retainedMessages;
-    if (isNew || (bytes > retainedBytes && bytes > this.#bytes)) return;
-    this.#bytes = bytes;
-    this.#kept.set(message.topic, { message, at });
+    if (isFull()) this.#removeExpired(at);
+    if (isFull()) return;
+    const old = this.#kept.get(topic);
+    this.#bytes += size - (old === undefined ? 0 : sizeOf(old.message));
+    this.#kept.set(topic, { message, at });
+  }
+
+  #remove(topic: string): void {
+    const old = this.#kept.get(topic);
+    if (old === undefined) return;
+    this.#kept.delete(topic);
+    this.#bytes -= sizeOf(old.message);
+  }
+
+  /** Now and then: where none has expired, every new topic would ask for it. */
+  #removeExpired(now: number): void {
+    if (now - this.#lookedAt < lookMs) return;
+    this.#lookedAt = now;
+    for (const [topic, { message, at }] of this.#kept) {
+      const seconds = message.properties?.messageExpiryInterval;
+      if (seconds !== undefined && now - at > seconds * 1_000) this.#remove(topic);
+    }
+  }
+
+  /** What the messages take, with their topics. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   values(): Iterable<Kept> {
@@ -55,4 +82,8 @@ export class DurableRetained {
   }
 }
 
-const sizeOf = ({ topic, payload }: MessageRecord): number => topic.length + payload.length;
+const sizeOf = ({ topic, payload }: MessageRecord): number =>
+  overhead + topic.length + payload.length;
+/** Of a message, as JSON. */
+const overhead = 100;
+const lookMs = 1_000;

@@ -53,6 +53,12 @@ export class DurableSubscriptions {
       this.remove(client, filter);
   }
 
+  get count(): number {
+    let count = 0;
+    for (const own of this.#byClient.values()) count += own.size;
+    return count;
+  }
+
   of(client: string): KeptSubscription[] {
     return [...(this.#byClient.get(client)?.values() ?? [])];
   }

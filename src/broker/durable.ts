@@ -78,7 +78,6 @@ export class Durable {
   readonly #subscriptions = new DurableSubscriptions();
   readonly #wills = new Map<string, Will>();
   readonly #retained: DurableRetained;
-  #changes = 0;
   /** Nothing was recorded after the snapshot that this began with: the gateway ended in good order. */
   #isAsSaved = false;
 
@@ -87,9 +86,14 @@ export class Durable {
     this.#retained = new DurableRetained(parts.bounds);
   }
 
-  /** Moves with every record. */
-  get changes(): number {
-    return this.#changes;
+  /** About what a snapshot takes as JSON. */
+  get bytes(): number {
+    let positions = 0;
+    for (const { waiting } of this.#sessions.values()) positions += waiting.length;
+    for (const [, waiting] of this.#subscriptions.groups()) positions += waiting.length;
+    const { count } = this.#subscriptions;
+    const rows = this.#sessions.size + count + this.#wills.size;
+    return this.#retained.bytes * 1.5 + positions * 3 + rows * 200;
   }
 
   /** The oldest message that somebody waits for; Infinity when nobody does. */
@@ -107,10 +111,8 @@ export class Durable {
     this.#isAsSaved = false;
     this.#time.step(event);
     if (event.type === 'message') {
-      this.#changes += 1;
       this.#message(event.position, messageRecordOf(event.subject, event.data));
     } else if (event.type === 'session') {
-      this.#changes += 1;
       const record = sessionRecordOf(event.subject, event.data);
       if (record !== undefined) this.#session(record);
     }

@@ -1,4 +1,4 @@
-import type { CloudEvent, Value } from '../event/event.ts';
+import { type CloudEvent, isInternal, type Value } from '../event/event.ts';
 import type { Clock } from '../platform/clock.ts';
 
 /** Where the display writes; `columns` is asked for again with every line. */
@@ -93,7 +93,7 @@ export function createDisplay(options: DisplayOptions): Display {
     }
   };
   const take = (event: CloudEvent): void => {
-    if (event.type !== 'heartbeat') tally.add(event);
+    if (event.type !== 'heartbeat' && !isInternal(event.type)) tally.add(event);
     if (event.type === 'alert') printAlert(event);
   };
 

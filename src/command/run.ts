@@ -261,11 +261,14 @@ function waitingOf(
   );
 }
 
+/** Types of event that nobody but the gateway itself has use for. */
+const untold: ReadonlySet<unknown> = new Set(['heartbeat', 'message', 'session']);
+
 async function countsOf(metrics: Metrics): Promise<Parameters<Display['stopped']>[0]> {
   const sum = async (metric: { get(): Promise<{ values: readonly Value[] }> }): Promise<number> => {
     const { values } = await metric.get();
     return values
-      .filter(({ labels }) => labels.type !== 'heartbeat')
+      .filter(({ labels }) => !untold.has(labels.type))
       .reduce((total, { value }) => total + value, 0);
   };
   return {

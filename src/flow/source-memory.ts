@@ -58,7 +58,6 @@ export function startMemory(
   const target = log.last;
   let position: number = cursor.position;
   let passedBytes = 0;
-  let snapshotBytes = 0;
   let arrived!: () => void;
   const caughtUp = new Promise<void>((resolve) => {
     arrived = resolve;
@@ -68,12 +67,11 @@ export function startMemory(
   const keep = (): void => {
     // As it is now: the cursor may ask for it later, when it has moved on.
     const state = memory.snapshot() as Json;
-    snapshotBytes = JSON.stringify(state).length;
     passedBytes = 0;
     cursor.commit(position as Position, () => state);
   };
   const isDue = (): boolean => {
-    const wanted = Math.max(bytesMax, snapshotBytes * timesItself);
+    const wanted = Math.max(bytesMax, memory.bytes * timesItself);
     const share = Math.floor(parts.maxBytes / 8);
     return position - cursor.position >= eventsMax || passedBytes >= Math.min(wanted, share);
   };

@@ -2,7 +2,7 @@ import type { Disk } from '../platform/disk.ts';
 import { messageOf } from '../platform/errors.ts';
 import { silentLogger } from '../platform/logger.ts';
 import { thinnedOf } from './absence.ts';
-import { cursorsPath, readCursorFile } from './cursor-file.ts';
+import { brokerPath, cursorsPath, readCursorFile } from './cursor-file.ts';
 import { EventDecoder } from './event-decoder.ts';
 import { groupBytesMax, segmentHeaderBytes } from './format.ts';
 import { groupAt } from './group.ts';
@@ -125,9 +125,10 @@ export async function openLogInspector(disk: Disk, keys = noKeys): Promise<LogIn
         }
         expected = yield* verifyWhole(disk, keys, segment, next, expected);
       }
-      const { damaged } = await readCursorFile(disk, silentLogger, keys);
-      for (const { from: offset } of damaged) {
-        yield { path: cursorsPath, offset, problem: 'a line is damaged' };
+      for (const path of [cursorsPath, brokerPath] as const) {
+        const { damaged } = await readCursorFile(disk, silentLogger, keys, path);
+        for (const { from: offset } of damaged)
+          yield { path, offset, problem: 'a line is damaged' };
       }
     },
   };

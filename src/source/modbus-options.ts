@@ -27,7 +27,7 @@ const register = z
     offset: z.number().default(0).describe('… and then this is added.'),
     decimals: z.int().min(0).max(12).optional().describe('Rounds to so many decimals.'),
   })
-  .refine(({ address, type }) => address + registerTypes[type] <= 65_536, {
+  .refine(({ address, type }) => address > 65_535 || address + registerTypes[type] <= 65_536, {
     message: 'the value would reach beyond the last register, 65535',
     path: ['address'],
   });

@@ -1,5 +1,6 @@
 import type { Clock } from '../platform/clock.ts';
 import { messageOf } from '../platform/errors.ts';
+import { within } from '../platform/within.ts';
 import { type ModbusOptions, modbusOptions } from './modbus-options.ts';
 import { isBits, type Register, type Span, spansOf, valueText } from './modbus-registers.ts';
 import type { Message, Source } from './source.ts';
@@ -17,6 +18,7 @@ interface Device {
 
 const tcpPort = 502;
 const connectMaxMs = 5_000;
+const closeMaxMs = 500;
 /** "Illegal data address": the device does not have all that was asked for (clause 7). */
 const illegalAddress = 2;
 
@@ -169,11 +171,9 @@ async function read(client: Client, { table, address, length }: Span): Promise<B
 }
 
 async function close(client: Client, clock: Clock): Promise<void> {
-  const over = new AbortController();
   const closed = new Promise<void>((resolve) => {
     if (client.isOpen) client.close(() => resolve());
     else client.destroy(() => resolve());
   });
-  await Promise.race([closed, clock.sleep(500, over.signal).catch(() => undefined)]);
-  over.abort(new Error('It is closed.'));
+  await within(closed, closeMaxMs, clock);
 }

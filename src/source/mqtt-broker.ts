@@ -241,8 +241,8 @@ function brokerMemory(
     restore: (state) => durable.restore(state),
     step: (entry) => durable.step(entry),
     snapshot: () => durable.snapshot(),
-    get changes() {
-      return durable.changes;
+    get bytes() {
+      return durable.bytes;
     },
     get oldest() {
       return durable.oldest;

@@ -2,6 +2,7 @@ import type { IClientOptions, IPublishPacket, MqttClient } from 'mqtt';
 import { z } from 'zod';
 import { duration, pem, secret } from '../kind/kind.ts';
 import { messageOf } from '../platform/errors.ts';
+import { within } from '../platform/within.ts';
 import type { Ingest, Message, Source } from './source.ts';
 import type { SourceKind, SourceParts } from './source-kind.ts';
 
@@ -90,7 +91,7 @@ function createMqttSource(options: Options, parts: SourceParts): Source {
         parts.logger.info({ source: parts.name, url: options.url }, 'Subscribed.');
         opened();
         await Promise.race([told, failed]);
-        await intake.idle();
+        await within(intake.idle(), endMaxMs, parts.clock);
       } finally {
         await end(client, parts);
       }
@@ -231,8 +232,6 @@ async function end(client: MqttClient, { clock }: SourceParts): Promise<void> {
   client.removeAllListeners('close');
   client.on('error', () => undefined);
   const ended = new Promise<void>((resolve) => client.end(false, {}, () => resolve()));
-  const over = new AbortController();
-  await Promise.race([ended, clock.sleep(endMaxMs, over.signal).catch(() => undefined)]);
-  over.abort(new Error('It is over.'));
+  await within(ended, endMaxMs, clock);
   client.end(true);
 }

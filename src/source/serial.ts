@@ -2,6 +2,7 @@ import type { SerialPort } from 'serialport';
 import type { Clock } from '../platform/clock.ts';
 import { type IdentifyDevice, identifyDevice } from '../platform/device-file.ts';
 import { messageOf } from '../platform/errors.ts';
+import { within } from '../platform/within.ts';
 import { createFramer, type Frame } from './serial-framing.ts';
 import { idleMsOf, type SerialOptions, serialOptions } from './serial-options.ts';
 import type { Ingest, Message, Source } from './source.ts';
@@ -200,7 +201,12 @@ function createSession(
       port.removeAllListeners('data');
       rest();
       await closePort(port, clock);
-      await tail.catch(() => undefined);
+      // A log that can take nothing must not keep the gateway from ending.
+      await within(
+        tail.catch(() => undefined),
+        closeMaxMs,
+        clock,
+      );
     },
   };
 }
@@ -212,7 +218,5 @@ async function closePort(port: SerialPort, clock: Clock): Promise<void> {
     if (!port.isOpen) resolve();
     else port.close(() => resolve());
   });
-  const over = new AbortController();
-  await Promise.race([closed, clock.sleep(closeMaxMs, over.signal).catch(() => undefined)]);
-  over.abort(new Error('It is closed.'));
+  await within(closed, closeMaxMs, clock);
 }

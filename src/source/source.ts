@@ -103,8 +103,8 @@ export interface Memory {
   step(entry: Recorded): void;
   /** Whatever JSON can hold. */
   snapshot(): unknown;
-  /** Moves whenever a snapshot would be another than before. */
-  readonly changes: number;
+  /** About what a snapshot takes as JSON. */
+  readonly bytes: number;
   /** The oldest message that is still wanted; Infinity when none is. */
   readonly oldest: number;
   /** What is wanted and gone, where `isGone` says so; what is returned is recorded. */

@@ -1,94 +1,18 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Durable, type Recorded } from '../../src/broker/durable.ts';
-import { decodePositions, encodePositions } from '../../src/broker/durable-queue.ts';
-import { sessionData } from '../../src/broker/durable-records.ts';
-import type { JournalRecord, MessageRecord, SessionRecord } from '../../src/broker/journal.ts';
-import type { FilterRequest } from '../../src/broker/packets.ts';
-import type { ClockQuality } from '../../src/platform/clock.ts';
-
-const seed = Number(process.env.TIDEGATE_SEED ?? Math.floor(Math.random() * 2 ** 31));
-const bounds = { retainedMessages: 5, retainedBytes: 1_000, inflightMessages: 8 };
-const parts = { bounds, queuedMessages: 4 };
-const noon = Date.UTC(2026, 10, 21, 12);
-
-/** Hands records to a fold as the log would, each a second after the one before. */
-class Life {
-  position = 0;
-  clock = { now: noon, monotonic: 1_000, boot: 'first', quality: 'synchronised' as ClockQuality };
-  readonly durable: Durable;
-
-  constructor(durable = new Durable(parts)) {
-    this.durable = durable;
-  }
-
-  record(...records: JournalRecord[]): number {
-    for (const record of records) this.durable.step(this.entry(record));
-    return this.position;
-  }
-
-  entry(record: JournalRecord): Recorded {
-    this.pass(1_000);
-    this.position += 1;
-    const { now, monotonic, boot, quality } = this.clock;
-    const { kind, ...rest } = record;
-    const common = {
-      ...{ position: this.position, id: `${this.position}`, source: '/gateways/gw/broker' },
-      ...{ time: now, recordedTime: now, monotonic, boot, clock: quality },
-    };
-    if (kind !== 'message') {
-      const data = sessionData(record as SessionRecord);
-      const subject = (record as SessionRecord).client;
-      // By way of JSON, as everything in the log but a payload.
-      return { ...common, type: 'session', subject, data: JSON.parse(JSON.stringify(data)) };
-    }
-    const { topic, ...data } = rest as MessageRecord;
-    return { ...common, type: 'message', subject: topic, data };
-  }
-
-  pass(ms: number): void {
-    this.clock.now += ms;
-    this.clock.monotonic += ms;
-  }
-
-  /** A restart of the machine, `offMs` later. */
-  reboot(offMs: number, quality: ClockQuality = 'synchronised'): void {
-    const now = quality === 'synchronised' ? this.clock.now + offMs : 5_000;
-    this.clock = { now, monotonic: 0, boot: `${this.clock.boot}'`, quality };
-  }
-
-  get state() {
-    const { now, monotonic, boot, quality } = this.clock;
-    return this.durable.stateAt({
-      ...{ boot, now: () => now, monotonic: () => monotonic, quality: () => quality },
-      sleep: async () => {},
-    });
-  }
-
-  session(client: string) {
-    return this.state.sessions.find((session) => session.client === client);
-  }
-}
-
-const request = (filter: string, more: Partial<FilterRequest> = {}): FilterRequest => ({
-  ...{ filter, qos: 1, noLocal: false, retainAsPublished: false, retainHandling: 0 },
-  ...more,
-});
-const subscribed = (client: string, ...filters: string[]): SessionRecord => ({
-  ...{ kind: 'subscribed', client },
-  requests: filters.map((filter) => request(filter)),
-});
-const began = (client: string): SessionRecord => ({ kind: 'began', client, expirySeconds: 60 });
-const left = (client: string, sentUpTo = 0): SessionRecord => ({
-  ...{ kind: 'left', client, expirySeconds: 60, sentUpTo },
-});
-const message = (topic: string, more: Partial<MessageRecord> = {}): MessageRecord => ({
-  ...{ kind: 'message', topic, payload: Buffer.from('21.5'), qos: 1, retain: false, from: 'pub' },
-  ...more,
-});
-const acknowledged = (client: string, upTo: number, ...beyond: number[]): SessionRecord => ({
-  ...{ kind: 'acknowledged', client, upTo, beyond },
-});
+import { Durable } from '../../src/broker/durable.ts';
+import type { MessageRecord, SessionRecord } from '../../src/broker/journal.ts';
+import {
+  acknowledged,
+  began,
+  bounds,
+  Life,
+  left,
+  message,
+  noon,
+  parts,
+  request,
+  subscribed,
+} from './durable-life.ts';
 
 test('a message waits for every session that wants it, once each, until it is acknowledged', () => {
   const life = new Life();
@@ -212,6 +136,19 @@ test('the last retained message of a topic is kept, and none of the gateway itse
   expect(kept()).toContain('a=2');
 });
 
+test('retained messages that have expired make room for others', () => {
+  const life = new Life();
+  const retain = (topic: string, seconds: number) =>
+    life.record(message(topic, { retain: true, properties: { messageExpiryInterval: seconds } }));
+  for (const topic of 'abcde') retain(topic, topic === 'c' ? 10 : 1_000);
+  retain('f', 1_000);
+  const topics = () => life.state.retained.map((kept) => kept.message.topic).join('');
+  expect(topics()).toBe('abcde');
+  life.pass(20_000);
+  retain('f', 1_000);
+  expect(topics()).toBe('abdef');
+});
+
 test('time away counts while the machine runs, whatever its clock says', () => {
   const life = new Life();
   life.record(began('a'), left('a'));
@@ -282,122 +219,4 @@ test('what the log has lost is told by the name of the session, and once it is r
   life.record({ kind: 'lost', client: '$share/g/#', upTo: positions[1]! });
   expect(life.durable.losses(isGone)).toEqual([]);
   expect(life.durable.oldest).toBe(positions[2]);
-});
-
-const client = fc.constantFrom('a', 'b', '__proto__');
-const topic = fc.constantFrom('x', 'x/y', '$SYS/a', 'z');
-const filter = fc.constantFrom('#', 'x/#', 'x', '+', '$share/g/x/#', '$share/h/#', 'z');
-const qos = fc.constantFrom(0 as const, 1 as const, 2 as const);
-const payload = fc.uint8Array({ maxLength: 5 }).map((bytes) => Buffer.from(bytes));
-const published = fc.record(
-  {
-    kind: fc.constant('message' as const),
-    ...{ topic, payload, qos, retain: fc.boolean(), from: client },
-    incomingId: fc.integer({ min: 1, max: 9 }),
-  },
-  { requiredKeys: ['kind', 'topic', 'payload', 'qos', 'retain'] },
-);
-/** Positions as far back as there are; fixed once it is known where the record stands. */
-const back = fc.nat(12);
-const of = <K extends SessionRecord['kind']>(kind: K) => ({ kind: fc.constant(kind), client });
-const change = fc.oneof(
-  fc.record({ ...of('began'), expirySeconds: fc.nat(9) }),
-  fc.record({ ...of('back'), expirySeconds: fc.nat(9) }),
-  fc.record(of('ended')),
-  fc.record({ ...of('left'), expirySeconds: fc.nat(9), sentUpTo: back }),
-  fc.record({
-    ...of('subscribed'),
-    subscriptionId: fc.nat(9),
-    requests: fc.array(
-      fc.tuple(filter, qos, fc.boolean()).map(([f, q, noLocal]) => request(f, { qos: q, noLocal })),
-      { minLength: 1, maxLength: 3 },
-    ),
-  }),
-  fc.record({ ...of('unsubscribed'), filters: fc.array(filter, { maxLength: 2 }) }),
-  fc.record({ ...of('received'), id: fc.nat(9) }),
-  fc.record({ ...of('released'), id: fc.nat(9) }),
-  fc.record({
-    ...of('acknowledged'),
-    ...{ upTo: back, beyond: fc.array(back, { maxLength: 3 }) },
-    shared: fc.dictionary(filter, fc.array(back, { maxLength: 3 })),
-  }),
-  fc.record({ ...of('lost'), upTo: back }),
-  fc.record({ ...of('recorded'), position: back }),
-  fc.record({ ...of('will'), delaySeconds: fc.nat(9), message: published }),
-  fc.record(of('willGone')),
-) as fc.Arbitrary<SessionRecord>;
-const step = fc.oneof(
-  { weight: 3, arbitrary: published.map((record) => ({ record: record as JournalRecord })) },
-  { weight: 3, arbitrary: change.map((record) => ({ record: record as JournalRecord })) },
-  { weight: 1, arbitrary: fc.record({ rebootMs: fc.nat(9_999), isSet: fc.boolean() }) },
-);
-
-test(`a snapshot at any point and what follows it make the same as everything from the beginning (TIDEGATE_SEED=${seed})`, () => {
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), fc.nat(60), (steps, at) => {
-      const whole = new Life();
-      let resumed: Durable | undefined;
-      steps.forEach((each, index) => {
-        if (index === at) {
-          resumed = new Durable(parts);
-          resumed.restore(JSON.parse(JSON.stringify(whole.durable.snapshot())));
-        }
-        if ('rebootMs' in each) {
-          whole.reboot(each.rebootMs, each.isSet ? 'synchronised' : 'unsynchronised');
-          return;
-        }
-        const entry = whole.entry(placed(each.record, whole.position));
-        whole.durable.step(entry);
-        resumed?.step(entry);
-      });
-      if (resumed === undefined) return;
-      const snapshotOf = (durable: Durable) => {
-        const { groups, ...rest } = durable.snapshot();
-        return { ...rest, groups: Object.fromEntries(groups) };
-      };
-      expect(snapshotOf(resumed)).toEqual(snapshotOf(whole.durable));
-      expect(resumed.oldest).toBe(whole.durable.oldest);
-      const one = new Life(resumed);
-      one.clock = whole.clock;
-      const stateOf = ({ state: { groups, ...rest } }: Life) => ({
-        ...rest,
-        groups: new Set(groups),
-      });
-      expect(stateOf(one)).toEqual(stateOf(whole));
-    }),
-    { numRuns: 1_000, seed },
-  );
-});
-
-/** With positions of what has been, instead of how far back they are. */
-function placed(record: JournalRecord, position: number): JournalRecord {
-  const at = (far: number): number => Math.max(0, position - far);
-  switch (record.kind) {
-    case 'left':
-      return { ...record, sentUpTo: at(record.sentUpTo) };
-    case 'lost':
-      return { ...record, upTo: at(record.upTo) };
-    case 'recorded':
-      return { ...record, position: at(record.position) };
-    case 'acknowledged':
-      return {
-        ...record,
-        ...{ upTo: at(record.upTo), beyond: record.beyond.map(at) },
-        shared: Object.fromEntries(
-          Object.entries(record.shared ?? {}).map(([group, list]) => [group, list.map(at)]),
-        ),
-      };
-    default:
-      return record;
-  }
-}
-
-test('positions come back from their compact form, however large', () => {
-  const positions = fc.uniqueArray(fc.nat(2 ** 48 - 1)).map((all) => all.sort((a, b) => a - b));
-  fc.assert(
-    fc.property(positions, (all) => {
-      expect(decodePositions(encodePositions(all))).toEqual(all);
-    }),
-    { seed },
-  );
 });

@@ -162,7 +162,7 @@ export async function openRawClient(port: number, version: 3 | 4 | 5 = 4): Promi
     socket.once('error', reject);
   });
   const received: Packet[] = [];
-  const taken = new Set<Packet>();
+  const taken = new WeakSet<Packet>();
   const reader = parser({ protocolVersion: version } as never);
   const arrivals = new EventEmitter();
   reader.on('packet', (packet) => {

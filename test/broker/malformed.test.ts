@@ -48,14 +48,22 @@ async function attack(port: number, opening: Buffer, packets: Buffer): Promise<v
 /** Round trips without a break, and the time of the longest. */
 function startHonest(client: RawClient) {
   let worst = 0;
+  let worstCpu = 0;
   let trips = 0;
+  let isDisturbed = false;
   let over = false;
   const work = (async () => {
     for (let id = 1; !over; id = 1 + (id % 65_535)) {
       const start = performance.now();
+      const cpu = process.cpuUsage();
       client.send(publishPacket('honest/a', `${id}`, 1, id));
       await client.next('puback');
-      worst = Math.max(worst, performance.now() - start);
+      const { user, system } = process.cpuUsage(cpu);
+      if (!isDisturbed) {
+        worst = Math.max(worst, performance.now() - start);
+        worstCpu = Math.max(worstCpu, (user + system) / 1000);
+      }
+      isDisturbed = false;
       trips += 1;
       client.received.length = 0;
       // An honest client leaves the attackers, which share its thread, room to attack.
@@ -65,6 +73,14 @@ function startHonest(client: RawClient) {
   return {
     get worst() {
       return worst;
+    },
+    /** What the process worked meanwhile: of a busy machine, the part that is its own. */
+    get worstCpu() {
+      return worstCpu;
+    },
+    /** The test itself is about to hold up everything: the trip under way says nothing. */
+    disturb(): void {
+      isDisturbed = true;
     },
     get trips() {
       return trips;
@@ -87,8 +103,9 @@ test(`an honest client works on beside ${count} packets that are wrong, and memo
 }, async () => {
   const broker = await openTestBroker({
     ingest: async () => {},
-    // Sessions that are kept, and what waits for them, are soon as many as there may be.
+    // What may be kept of sessions, queues and retained messages is soon there.
     options: { limits: { connections: 30, queuedMessages: 20 } },
+    bounds: { retainedMessages: 500 },
   });
   const honest = startHonest(await connectRaw(broker.port, 4, { id: 'honest' }));
   const malice = new Malice(seededRandom(seed));
@@ -109,6 +126,7 @@ test(`an honest client works on beside ${count} packets that are wrong, and memo
   // By then everything is compiled, every session, topic and label is there that will be.
   await attackUpTo(count / 4);
   broker.said.length = 0;
+  honest.disturb();
   const before = heapBytes();
   const rssBefore = process.memoryUsage().rss;
   const start = performance.now();
@@ -118,6 +136,7 @@ test(`an honest client works on beside ${count} packets that are wrong, and memo
     await attackUpTo(count * part);
     errors.push(...broker.said.filter(({ level }) => level === 'error'));
     broker.said.length = 0;
+    honest.disturb();
     heaps.push(`${((heapBytes() - before) / 1e6).toFixed(1)}`);
   }
   const seconds = (performance.now() - start) / 1000;
@@ -131,7 +150,7 @@ test(`an honest client works on beside ${count} packets that are wrong, and memo
   console.log(
     `${count} packets (seed ${seed}): ${((count * 0.75) / seconds).toFixed(0)}/s, ` +
       `${refused} connections refused for ${clauses.size} clauses, ${honest.trips} honest round trips, the longest ` +
-      `${honest.worst.toFixed(1)} ms, heap ${heaps.join(', ')} MB more after a half, three quarters, all; ` +
+      `${honest.worst.toFixed(1)} ms (${honest.worstCpu.toFixed(1)} ms of work), heap ${heaps.join(', ')} MB more after a half, three quarters, all; ` +
       `resident ${(resident / 1e6).toFixed(1)} MB more`,
   );
   expect(errors).toEqual([]);

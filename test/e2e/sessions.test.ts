@@ -94,8 +94,9 @@ test(`subscribers miss nothing and get nothing twice at QoS 2 over ${kills} kill
     const { code, stdout } = await gateway.command('log', 'export');
     expect(code).toBe(0);
     expect(stdout).not.toMatch(/io\.tidegate\.(message|session)\.v1/);
-    const asked = await gateway.command('log', 'export', '--type', 'message');
-    expect(asked.stdout.split('\n')[0]).toContain('"type":"io.tidegate.message.v1"');
+    const asked = await gateway.command('log', 'export', '--type', 'message,session');
+    expect(asked.stdout).toContain('"type":"io.tidegate.message.v1"');
+    expect(asked.stdout).toContain('"type":"io.tidegate.session.v1"');
     const audit = await gateway.command('audit', '--config', join(folder, 'tidegate.yaml'));
     expect(audit.code, audit.stdout + audit.stderr).toBe(0);
     const repeats = subscribers.reduce((sum, each) => sum + each.repeats, 0);

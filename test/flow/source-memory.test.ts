@@ -18,7 +18,6 @@ class LastOfEach implements Memory {
   steps = 0;
   begun = false;
   ledger!: Ledger;
-  changes = 0;
 
   restore(state: unknown): void {
     const saved = state as { last: Record<string, string>; wanted: number[] } | null;
@@ -28,7 +27,6 @@ class LastOfEach implements Memory {
   step(entry: Recorded): void {
     this.steps += 1;
     if (entry.type === 'message') {
-      this.changes += 1;
       this.last[entry.subject] = String(entry.data.payload);
       if (entry.data.qos > 0) this.wanted.push(entry.position);
     } else if (entry.type === 'session') {
@@ -38,6 +36,9 @@ class LastOfEach implements Memory {
   }
   snapshot() {
     return { last: { ...this.last }, wanted: [...this.wanted] };
+  }
+  get bytes(): number {
+    return 100;
   }
   get oldest(): number {
     return this.wanted[0] ?? Number.POSITIVE_INFINITY;

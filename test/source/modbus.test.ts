@@ -1,19 +1,9 @@
-import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import { modbusKind } from '../../src/source/modbus.ts';
 import { type Register, spansOf } from '../../src/source/modbus-registers.ts';
-import {
-  available,
-  connectable,
-  eventually,
-  freePort,
-  type RunningService,
-  startService,
-  temporaryFolder,
-} from '../services/child.ts';
+import { eventually, type RunningService } from '../services/child.ts';
+import { hasPymodbus, modbusServer } from '../services/modbus.ts';
 import { runSource, sourceParts, stopRuns } from './run-source.ts';
 
 const services: RunningService[] = [];
@@ -22,50 +12,10 @@ afterEach(async () => {
   for (const service of services.splice(0).reverse()) await service.stop();
 });
 
-const python = '/usr/bin/python3';
-function hasServer(): boolean {
-  if (!available('socat')) return false;
-  try {
-    execFileSync(python, ['-c', 'import pymodbus.server'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    if (process.env.TIDEGATE_REQUIRE_SERVICES === '1') {
-      throw new Error('python3-pymodbus is not installed and TIDEGATE_REQUIRE_SERVICES=1 is set.');
-    }
-    process.stderr.write('python3-pymodbus is not installed: tests of Modbus are skipped.\n');
-    return false;
-  }
-}
-
-const script = join(import.meta.dirname, '../services/modbus-server.py');
-
-async function startServer(kind: 'tcp' | 'rtu'): Promise<{ url: string; service: RunningService }> {
-  const folder = await temporaryFolder('modbus');
-  if (kind === 'tcp') {
-    const port = await freePort();
-    const service = await startService({
-      ...{ name: 'pymodbus', program: python, args: [script, 'tcp', `${port}`], folder },
-      probe: () => connectable(port),
-    });
-    services.push(service);
-    return { url: `tcp://127.0.0.1:${port}`, service };
-  }
-  const near = join(folder, 'near');
-  const far = join(folder, 'far');
-  const line = await startService({
-    ...{ name: 'socat', program: 'socat', folder },
-    args: [`PTY,link=${near},raw,echo=0`, `PTY,link=${far},raw,echo=0`],
-    probe: async () => {
-      if (!existsSync(near) || !existsSync(far)) throw new Error('The line is not there.');
-    },
-  });
-  const service = await startService({
-    ...{ name: 'pymodbus', program: python, args: [script, 'rtu', far] },
-    folder: await temporaryFolder('modbus'),
-    probe: async () => undefined,
-  });
-  services.push(line, service);
-  return { url: `rtu://${near}`, service };
+async function startServer(kind: 'tcp' | 'rtu') {
+  const server = await modbusServer(kind);
+  services.push(server.service);
+  return server;
 }
 
 const devices = {
@@ -91,7 +41,7 @@ const create = (options: object) =>
     ...sourceParts('plant'),
   });
 
-describe.runIf(hasServer())('an independent Modbus server (pymodbus)', () => {
+describe.runIf(hasPymodbus())('an independent Modbus server (pymodbus)', () => {
   test.for(['tcp', 'rtu'] as const)(
     '%s: registers become fields of their devices',
     async (kind) => {
