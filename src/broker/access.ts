@@ -53,9 +53,9 @@ export function isReserved(topic: string): boolean {
 /** What clients may publish all the same when a rule for just that allows it. */
 const commands = 'tidegate/commands/';
 
-/** Whether a message under this topic is kept: all that is not reserved, nor special to brokers. */
+/** Whether a message under this topic is kept: commands, and all that is neither reserved nor special. */
 export function isKept(topic: string): boolean {
-  return topic.charCodeAt(0) !== 0x24 && !isReserved(topic);
+  return topic.charCodeAt(0) !== 0x24 && (!isReserved(topic) || topic.startsWith(commands));
 }
 
 /** Everything, but for what is reserved. */

@@ -13,6 +13,7 @@ import type { SchemaRegistry } from '../schema/registry.ts';
 import type { Ingest, Message, Source } from '../source/source.ts';
 import { appendAll, appendTogether } from './append.ts';
 import { claimed } from './claims.ts';
+import { commandOf, commandTopics } from './commands.ts';
 import type { DuplicateWindow } from './duplicates.ts';
 import { createMapper, type Readings, type Route } from './mapping.ts';
 import { messageDraft } from './message-draft.ts';
@@ -67,6 +68,10 @@ export function createIngest(parts: IngestParts): Ingest {
   const add = (drafts: Draft[], message: Message): void => {
     if (message.payload.byteLength === 0) {
       metrics.empty.inc(labels);
+      return;
+    }
+    if (message.topic.startsWith(commandTopics)) {
+      drafts.push(commandOf(message, source));
       return;
     }
     const route = routeOf(message.topic);

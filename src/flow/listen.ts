@@ -8,6 +8,7 @@ import type { Metrics } from '../platform/metrics.ts';
 import type { Random } from '../platform/random.ts';
 import type { SchemaRegistry } from '../schema/registry.ts';
 import type { Source } from '../source/source.ts';
+import { withCommands } from './commands.ts';
 import type { DuplicateWindow } from './duplicates.ts';
 import { createHostStates } from './host-state.ts';
 import { createIngest } from './ingest.ts';
@@ -58,7 +59,7 @@ export function listen(
       open = resolve;
     });
     if (!mayBeAway) opened.push(isOpen);
-    const ingest = ingestOf(source, parts);
+    const ingest = withCommands(ingestOf(source, parts), parts.sources, logger);
     await supervise(
       async (healthy) => {
         await source.run(ingest, signal, () => {

@@ -10,6 +10,7 @@ export const neighbours = [
   ['hash', '100 subscriptions to #'],
   ['retained', '50,000 retained messages, read again'],
   ['filters', '10,000 filters'],
+  ['keeping', 'retained messages at line rate'],
 ] as const;
 export type Neighbour = (typeof neighbours)[number][0] | 'idle';
 
@@ -74,6 +75,7 @@ export async function openClient(
 }
 
 const payload = JSON.stringify({ temperature: 21.53, note: 'x'.repeat(100) });
+const retainedMessages = 50_000;
 const drained = (socket: Socket) => new Promise((resolve) => socket.once('drain', resolve));
 
 /** Publishes so many messages a second, spread evenly. */
@@ -81,6 +83,14 @@ function trickle(client: BenchClient, perSecond: number): void {
   setInterval(() => {
     for (let count = 0; count < perSecond / 50; count++) client.publish('noise/a/b', payload);
   }, 20);
+}
+
+async function flood(client: BenchClient, topic: () => string, retain: boolean): Promise<void> {
+  for (;;) {
+    for (let count = 0; count < 100; count++) client.publish(topic(), payload, 0, 1, retain);
+    if (client.socket.writableNeedDrain) await drained(client.socket);
+    else await new Promise((resolve) => setImmediate(resolve));
+  }
 }
 
 async function inParts(count: number, size: number, act: (index: number) => Promise<unknown>) {
@@ -108,15 +118,15 @@ const acts: Record<Neighbour, (port: number) => Promise<void>> = {
     for (let index = 0; index < 1000; index++) void reconnect(index);
   },
   async flood(port) {
-    const client = await openClient(port, 'flood');
-    const flood = async (): Promise<void> => {
-      for (;;) {
-        for (let count = 0; count < 100; count++) client.publish('noise/flood/climate', payload);
-        if (client.socket.writableNeedDrain) await drained(client.socket);
-        else await new Promise((resolve) => setImmediate(resolve));
-      }
+    void flood(await openClient(port, 'flood'), () => 'noise/flood/climate', false);
+  },
+  async keeping(port) {
+    let count = 0;
+    const topic = (): string => {
+      count = (count + 1) % retainedMessages;
+      return `noise/keeping/${count}`;
     };
-    void flood();
+    void flood(await openClient(port, 'keeping'), topic, true);
   },
   async hash(port) {
     await inParts(100, 20, async (index) => {
@@ -124,12 +134,21 @@ const acts: Record<Neighbour, (port: number) => Promise<void>> = {
     });
   },
   async retained(port) {
-    const publisher = await openClient(port, 'retained');
-    for (let index = 0; index < 50_000; index++) {
-      if (!publisher.publish(`noise/retained/${index}`, payload, 0, 1, true)) {
+    let done = (): void => {};
+    const all = new Promise<void>((resolve) => {
+      done = resolve;
+    });
+    const publisher = await openClient(port, 'retained', ({ cmd }) => {
+      if (cmd === 'puback') done();
+    });
+    for (let index = 0; index < retainedMessages; index++) {
+      const isLast = index === retainedMessages - 1;
+      if (!publisher.publish(`noise/retained/${index}`, payload, isLast ? 1 : 0, 1, true)) {
         await drained(publisher.socket);
       }
     }
+    // What the broker has not read yet is another neighbour's doing.
+    await all;
     const read = async (): Promise<void> => {
       for (;;) {
         const client = await openClient(port, 'retained-reader');

@@ -165,6 +165,8 @@ export async function run(print: Print = () => {}, only = '') {
   let peace: readonly [number, number] | undefined;
   try {
     const honest = await openHonest(gateway.port);
+    // A gateway that has just started is slower than it will ever be.
+    await honest.measure();
     const chosen = neighbours.filter(([name]) => name.includes(only));
     for (const [name, title] of [['none', 'nobody'] as const, ...chosen]) {
       const child = name === 'none' ? undefined : await startNeighbour(name, gateway.port);

@@ -221,6 +221,7 @@ export class LastingSubscriber {
   readonly filter: string;
   isSubscribed = false;
   repeats = 0;
+  readonly #unmarked = new Map<string, number>();
   readonly #problems: Problems;
   /** Of QoS 2: held between PUBLISH and PUBREL. */
   readonly #held = new Map<number, string>();
@@ -321,12 +322,17 @@ export class LastingSubscriber {
     const times = this.times.get(text) ?? 0;
     this.times.set(text, times + 1);
     this.got.push({ text, topic: packet.topic, retained: packet.retain });
-    if (times === 0) return;
+    if (times > 0) this.#repeated(packet, text);
+    if (packet.dup) return;
+    // Without the mark it comes as often as its publisher has sent it at most.
+    const unmarked = (this.#unmarked.get(text) ?? 0) + 1;
+    this.#unmarked.set(text, unmarked);
+    if (unmarked > this.#sentTimes(text)) this.#problem(`${text} came again without DUP`);
+  }
+
+  #repeated(packet: Publish, text: string): void {
     this.repeats += 1;
     if (packet.qos === 2) this.#problem(`${text} came twice at QoS 2`);
-    else if (!packet.dup && this.#sentTimes(text) <= times) {
-      this.#problem(`${text} came again without DUP`);
-    }
   }
 
   #problem(what: string): void {

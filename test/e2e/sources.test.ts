@@ -16,16 +16,25 @@ afterEach(async () => {
 interface Running {
   readonly program: Program;
   readonly admin: number;
+  readonly broker: number;
+  events(
+    type: string,
+  ): Promise<{ subject: string; data: { measurement?: string; fields?: unknown } }[]>;
   /** Readings that reached the file sink, as device, measurement and fields. */
   readings(): Promise<[string, string, unknown][]>;
   kill(): Promise<void>;
 }
 
-async function start(folder: string, sources: string, more = ''): Promise<Running> {
+async function start(
+  folder: string,
+  sources: string,
+  more = '',
+  auth = 'auth: {}',
+): Promise<Running> {
   const [broker, admin] = [await freePort(), await freePort()];
   const text = `
 gateway: { id: gw }
-broker: { listeners: [{ port: ${broker} }] }
+broker: { listeners: [{ port: ${broker} }], ${auth} }
 admin: { listen: '127.0.0.1:${admin}' }
 sinks: { out: { kind: file, path: out } }
 sources:
@@ -41,20 +50,27 @@ ${more}`;
   };
   ends.push(kill);
   await ready(program, admin);
+  const events: Running['events'] = async (type) => {
+    const args = ['log', 'export', '--type', type, '--data', join(folder, 'data')];
+    const exported = await startProgram('tidegate', args);
+    await exported.ended;
+    return exported.stdout
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line));
+  };
   return {
     program,
     admin,
     kill,
+    broker,
+    events,
     async readings() {
-      const exported = await startProgram('tidegate', [
-        ...['log', 'export', '--type', 'reading', '--data', join(folder, 'data')],
+      return (await events('reading')).map(({ subject, data }) => [
+        subject,
+        data.measurement!,
+        data.fields,
       ]);
-      await exported.ended;
-      const lines = exported.stdout.split('\n').filter((line) => line !== '');
-      return lines.map((line) => {
-        const { subject, data } = JSON.parse(line);
-        return [subject, data.measurement, data.fields];
-      });
     },
   };
 }
@@ -163,6 +179,32 @@ describe.runIf(available('socat') && available('mosquitto'))('sources beside the
     });
     await line.send('temperature 21.5\n21.5\n');
     await eventually(async () => expect((await gateway.readings()).length).toBeGreaterThan(0));
+  });
+
+  test('a command is in the log before it goes to the board, from who may send one', async () => {
+    const folder = await temporaryFolder('sources');
+    const line = await startSerialLine();
+    ends.push(() => line.stop());
+    await writeFile(
+      join(folder, 'acl'),
+      'topic readwrite sensors/#\ntopic write tidegate/commands/#\n',
+    );
+    const auth = `auth: { aclFile: ${join(folder, 'acl')} }`;
+    const gateway = await start(
+      folder,
+      `  floor2: { kind: serial, path: ${line.port}, codec: text }`,
+      '',
+      auth,
+    );
+    await eventually(() => expect(gateway.program.stderr).toContain('The port is open.'));
+    const operator = await connectAsync(`mqtt://127.0.0.1:${gateway.broker}`);
+    ends.push(() => operator.endAsync(true));
+    await operator.publishAsync('tidegate/commands/floor2', 'fan on', { qos: 1 });
+    await eventually(() => expect(String(line.received())).toBe('fan on\n'));
+    const commands = await gateway.events('command');
+    expect(commands).toMatchObject([
+      { subject: 'floor2', data: { name: 'send', payload: 'fan on' } },
+    ]);
   });
 
   test('Telegraf as it is sends line protocol', async () => {
