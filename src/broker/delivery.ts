@@ -53,3 +53,10 @@ export type DropReason =
   | 'expired'
   | 'queue_full'
   | 'session_evicted';
+
+/** Notes that a message goes back to who has given it. */
+export function giveBack(back: Map<Giver, Message[]>, giver: Giver, message: Message): void {
+  const given = back.get(giver);
+  if (given === undefined) back.set(giver, [message]);
+  else given.push(message);
+}

@@ -1,6 +1,6 @@
 import type { Rights } from './access.ts';
 import type { Connection } from './connection.ts';
-import { type Delivery, type DropReason } from './delivery.ts';
+import type { Delivery, DropReason } from './delivery.ts';
 import { encodeAcknowledgement } from './encode-answers.ts';
 import type { Frame } from './frame.ts';
 import { dupStamp } from './frame.ts';

@@ -154,7 +154,11 @@ export class Message {
   #encode(variant: PublishVariant, sharesPayload: boolean): Frame {
     if (variant.version === 5) this.#encodedProperties ??= encodeProperties(this.properties);
     const properties = this.#encodedProperties ?? noProperties;
-    return encodePublish({ topic: this.topic, payload: this.#payload, properties }, variant, sharesPayload);
+    return encodePublish(
+      { topic: this.topic, payload: this.#payload, properties },
+      variant,
+      sharesPayload,
+    );
   }
 }
 const noProperties = new Uint8Array(0);

@@ -1,42 +1,23 @@
 import type { Rights } from './access.ts';
-import type { Bounds } from './bounds.ts';
-import { type Delivery, type DropReason, deliveryOf, type Giver, idOf, type Share } from './delivery.ts';
+import {
+  type Delivery,
+  type DropReason,
+  deliveryOf,
+  type Giver,
+  giveBack,
+  idOf,
+  type Share,
+} from './delivery.ts';
 import { InFlight } from './in-flight.ts';
-import type { Journal, Position } from './journal.ts';
+import type { Position } from './journal.ts';
 import type { Link } from './link.ts';
 import { Message } from './message.ts';
 import type { Acknowledgement } from './packets.ts';
+import { recalled } from './recalled.ts';
+import type { OutboxParts, Recipient } from './recipient.ts';
+import { RetainedFeed } from './retained-feed.ts';
 import { Turns } from './turns.ts';
 import { WaitingQueue } from './waiting.ts';
-
-/** What the outboxes of all sessions share. */
-export interface OutboxParts {
-  readonly bounds: Bounds;
-  /** Messages that may wait for one subscriber. */
-  readonly queuedMessages: number;
-  /** Topics and payloads that wait for all subscribers. */
-  readonly held: { bytes: number };
-  /** The monotonic clock. */
-  readonly now: () => number;
-  /** Absent when nothing outlives the process. */
-  readonly journal: () => Journal | undefined;
-  dropped(reason: DropReason, messages: number): void;
-  /** The journal has failed. */
-  failed(error: unknown): void;
-}
-
-/** What an outbox asks of its session. */
-export interface Recipient {
-  readonly client: string;
-  /** The session outlives its connection, and is in the journal. */
-  readonly isJournaled: boolean;
-  /** How its subscriptions want a message; undefined when none does. */
-  shareOf(message: Message): Share | undefined;
-  /** The client is done with a message that is in the log. */
-  acknowledged(message: Message, giver: Giver | undefined): void;
-  /** A message would be sent at once. */
-  hasRoom(): void;
-}
 
 /** Messages that are read from the log at once. */
 const loadMessages = 64;
@@ -51,9 +32,8 @@ export class Outbox {
   #rights: Rights | undefined;
   #flight: InFlight | undefined;
   #waiting: WaitingQueue | undefined;
-  /** Retained messages for new subscriptions: they go before what waits. */
-  #retained: Iterator<Delivery>[] | undefined;
-  #retainedNext: Delivery | undefined;
+  /** Goes before what waits. */
+  #retained: RetainedFeed | undefined;
   #turns: Turns | undefined;
   #isLoading = false;
   #isPumping = false;
@@ -105,7 +85,6 @@ export class Outbox {
   detach(): void {
     this.#link = undefined;
     this.#retained = undefined;
-    this.#retainedNext = undefined;
     const back = new Map<Giver, Message[]>();
     const positions: Position[] = [];
     for (const delivery of this.#flight?.values() ?? []) {
@@ -155,7 +134,10 @@ export class Outbox {
     const isInLog = giver === undefined && share.qos > 0 && this.#isInLog(message);
     if (isInLog) this.highest = message.position;
     const rights = this.#rights;
-    if (rights !== undefined && !rights.readsAll && !rights.mayRead(message.topic)) return;
+    if (rights !== undefined && !rights.readsAll && !rights.mayRead(message.topic)) {
+      if (isInLog) this.#recipient.acknowledged(message, undefined);
+      return;
+    }
     const link = this.#link;
     if (link === undefined) {
       if (share.qos > 0) this.#wait(message, share, giver);
@@ -172,8 +154,9 @@ export class Outbox {
 
   /** Retained messages for a new subscription. */
   pushRetained(messages: Iterator<Delivery>): void {
-    this.#retained ??= [];
-    if (this.#retained.length < this.#parts.bounds.clientSubscriptions) this.#retained.push(messages);
+    this.#retained ??= new RetainedFeed();
+    if (this.#retained.length < this.#parts.bounds.clientSubscriptions)
+      this.#retained.add(messages);
     else this.#drop('queue_full');
     this.pump();
   }
@@ -204,7 +187,7 @@ export class Outbox {
     if (link === undefined || this.#isPumping) return;
     this.#isPumping = true;
     let goesOn = this.#sendAgain(link);
-    while (goesOn && this.#retained !== undefined) goesOn = this.#sendRetained(link);
+    goesOn = goesOn && this.#sendRetained(link);
     while (goesOn && this.queued > 0) goesOn = this.#sendWaiting(link);
     this.#isPumping = false;
     if (this.hasRoom) this.#recipient.hasRoom();
@@ -212,9 +195,7 @@ export class Outbox {
 
   /** Nothing is before a message that comes now. */
   get #isClear(): boolean {
-    return (
-      this.queued === 0 && this.#retained === undefined && this.#flight?.again === undefined
-    );
+    return this.queued === 0 && this.#retained === undefined && this.#flight?.again === undefined;
   }
 
   #placesOf(link: Link): number {
@@ -247,22 +228,18 @@ export class Outbox {
   }
 
   #sendRetained(link: Link): boolean {
-    if (link.unsent > this.#parts.bounds.slowBytes) return false;
-    const delivery = this.#retainedNext ?? this.#nextRetained();
-    this.#retainedNext = undefined;
-    if (delivery === undefined || !this.#mayRead(link, delivery.message)) return true;
-    if (delivery.qos === 0) this.#write(link, delivery);
-    else if (!this.#hasPlace(link) || !this.#send(link, delivery)) this.#retainedNext = delivery;
-    return this.#retainedNext === undefined;
-  }
-
-  #nextRetained(): Delivery | undefined {
-    const sources = this.#retained!;
-    const next = sources[0]?.next();
-    if (next?.done === false) return next.value;
-    sources.shift();
-    if (sources.length === 0) this.#retained = undefined;
-    return undefined;
+    for (;;) {
+      const delivery = this.#retained?.head;
+      if (delivery === undefined) break;
+      if (link.unsent > this.#parts.bounds.slowBytes) return false;
+      if (!this.#mayRead(link, delivery.message)) {
+        // It never was there for this client.
+      } else if (delivery.qos === 0) this.#write(link, delivery);
+      else if (!this.#hasPlace(link) || !this.#send(link, delivery)) return false;
+      this.#retained!.shift();
+    }
+    this.#retained = undefined;
+    return true;
   }
 
   /** False when nothing more can be sent now. */
@@ -383,44 +360,21 @@ export class Outbox {
 
   /** Reads the messages whose turn it is from the log. */
   async #load(): Promise<void> {
-    const { journal, now, failed } = this.#parts;
     const link = this.#link;
-    const positions = this.#waiting!.positions(loadMessages);
     this.#isLoading = true;
     try {
-      const found = new Map<Position, Delivery | undefined>();
-      for (const position of positions) found.set(position, undefined);
-      const journaled = (await journal()?.messages(positions)) ?? [];
-      // When nobody is there any more, they are read again when somebody is.
-      if (this.#link !== link) return;
-      for (const { position, record, ageMs } of journaled) {
-        found.set(position, this.#recalled(new Message(record, now(), position, ageMs)));
-      }
-      this.#waiting?.recall(found);
+      const positions = this.#waiting!.positions(loadMessages);
+      const found = await recalled(positions, this.#recipient, this.#parts, this.sentUpTo);
+      // When the one is gone it was read for, it is read again for the next.
+      if (this.#link === link) this.#waiting?.recall(found);
     } catch (error) {
-      failed(error);
+      this.#parts.failed(error);
       return;
     } finally {
       this.#isLoading = false;
-      if (this.#link !== link) this.pump();
     }
     this.pump();
-  }
-
-  #recalled(message: Message): Delivery | undefined {
-    const isSent = message.position <= this.sentUpTo;
-    const share = this.#recipient.shareOf(message);
-    // What was begun is ended, though the subscription is gone [MQTT-3.10.4-3].
-    const begun = { qos: message.qos, retain: false, subscriptionIds: [] };
-    if (share === undefined && !isSent) return undefined;
-    return { ...deliveryOf(message, share ?? begun), isSent };
   }
 }
 const nothing = { topic: '', payload: new Uint8Array(0), qos: 2, retain: false } as const;
 const identifierNotFound = 0x92;
-
-function giveBack(back: Map<Giver, Message[]>, giver: Giver, message: Message): void {
-  const given = back.get(giver);
-  if (given === undefined) back.set(giver, [message]);
-  else given.push(message);
-}

@@ -1,9 +1,9 @@
 import type { BrokerClient } from './aedes.ts';
 import type { Bounds } from './bounds.ts';
 import { encodeConnack } from './encode-answers.ts';
-import type { Peer } from './peer.ts';
 import { Link } from './link.ts';
 import type { ConnectRequest } from './packets.ts';
+import type { Peer } from './peer.ts';
 import { forEver, type Session } from './session.ts';
 import type { Sessions } from './sessions.ts';
 
@@ -40,22 +40,33 @@ export class Reception {
     return this.#sessions.get(guard);
   }
 
-  /** Answers a CONNECT that is accepted; what waits for the client follows. */
-  accept(guard: Peer, client: BrokerClient): void {
-    const { connection } = guard;
+  /**
+   * Answers a CONNECT that is accepted, what waits for the client behind it, and calls `answered`:
+   * when it is durable that a session has begun or ended.
+   */
+  accept(guard: Peer, client: BrokerClient, answered: () => void): void {
     const request = guard.request!;
     const before = this.#guards.get(client.id);
     if (before !== undefined) this.#close(before, takenOver);
     guard.client = client.id;
-    const { sessions } = this.#parts;
-    const { session, isPresent } = sessions.begin(client.id, {
+    const { session, isPresent, durable } = this.#parts.sessions.begin(client.id, {
       cleanStart: request.cleanStart,
       expirySeconds: this.#expiryOf(request.level, request.sessionExpiryInterval),
       will: this.#willOf(guard, request),
     });
     this.#guards.set(client.id, guard);
     this.#sessions.set(guard, session);
-    connection.once('end', () => this.#leave(guard));
+    guard.connection.once('end', () => this.#leave(guard));
+    const answer = (): void => {
+      if (this.sessionOf(guard) !== session) return;
+      this.#answer(guard, request, session, isPresent);
+      answered();
+    };
+    session.answers.take(durable, answer, () => guard.close());
+  }
+
+  #answer(guard: Peer, request: ConnectRequest, session: Session, isPresent: boolean): void {
+    const { connection } = guard;
     connection.isMuted = false;
     connection.traffic.packetsOut += 1;
     connection.write(this.#connack(guard, request, isPresent));

@@ -2,8 +2,9 @@ import type { Giver, Share } from './delivery.ts';
 import { Incoming } from './incoming.ts';
 import type { Position } from './journal.ts';
 import type { Message } from './message.ts';
-import { Outbox, type OutboxParts, type Recipient } from './outbox.ts';
+import { Outbox } from './outbox.ts';
 import type { FilterRequest, WillRequest } from './packets.ts';
+import type { OutboxParts, Recipient } from './recipient.ts';
 import { filterMatches } from './topic-tree.ts';
 import { Turns } from './turns.ts';
 
@@ -95,7 +96,8 @@ export class Session implements Recipient {
   shareOf(message: Message): Share | undefined {
     let share: Share | undefined;
     for (const [filter, subscription] of this.subscriptions) {
-      if (subscription.sharedFilter !== undefined || !filterMatches(filter, message.topic)) continue;
+      if (subscription.sharedFilter !== undefined || !filterMatches(filter, message.topic))
+        continue;
       if (isOwn(subscription, message)) continue;
       const next = shareOf(subscription, message);
       share = share === undefined ? next : merged(share, next);
@@ -124,7 +126,7 @@ export function isOwn({ request, session }: Subscription, { from }: Message): bo
 /** What a subscription makes of a message. */
 export function shareOf({ request, subscriptionId }: Subscription, message: Message): Share {
   return {
-    qos: message.qos < request.qos ? message.qos : request.qos,
+    qos: Math.min(message.qos, request.qos) as 0 | 1 | 2,
     retain: request.retainAsPublished && message.retain,
     subscriptionIds: subscriptionId === undefined ? noIds : [subscriptionId],
   };
@@ -133,7 +135,7 @@ export function shareOf({ request, subscriptionId }: Subscription, message: Mess
 /** Of overlapping subscriptions a client gets one copy [MQTT-3.3.5-1], with what all have asked. */
 export function merged(share: Share, more: Share): Share {
   return {
-    qos: share.qos < more.qos ? more.qos : share.qos,
+    qos: Math.max(share.qos, more.qos) as 0 | 1 | 2,
     retain: share.retain || more.retain,
     subscriptionIds: [...share.subscriptionIds, ...more.subscriptionIds],
   };

@@ -17,6 +17,14 @@ export interface Beginning {
   readonly will: WillRequest | undefined;
 }
 
+export interface Begun {
+  readonly session: Session;
+  /** It was there before [MQTT-3.2.2-2]. */
+  readonly isPresent: boolean;
+  /** Given when the client may only be told once this has resolved: a session that is over must not return. */
+  readonly durable: Promise<unknown> | undefined;
+}
+
 /** What the session of a client holds. */
 export interface SessionSummary {
   readonly subscriptions: number;
@@ -44,6 +52,8 @@ export class Sessions {
   readonly router: Router;
   readonly wills: Wills;
   #journal: Journal | undefined;
+  /** What is durable when this is, so is all before. */
+  #lastAppend: Promise<unknown> | undefined;
   /** Those of clients that are away first, the longest away at the front. */
   readonly #sessions = new Map<string, Session>();
   /** With acknowledgements that are not in the journal. */
@@ -99,10 +109,11 @@ export class Sessions {
    * The session of a client that connects, and whether it was there before [MQTT-3.2.2-2]. The
    * connection it had before has left it.
    */
-  begin(client: string, beginning: Beginning): { session: Session; isPresent: boolean } {
+  begin(client: string, beginning: Beginning): Begun {
     const { cleanStart, expirySeconds, will } = beginning;
     this.#endIfDue(this.#sessions.get(client), this.#parts.now());
     const before = this.#sessions.get(client);
+    const isOver = before?.isKept === true && (cleanStart || expirySeconds === 0);
     if (cleanStart && before !== undefined) this.end(before);
     const isPresent = !cleanStart && before !== undefined;
     if (isPresent && this.wills.cancel(client)) this.note([{ kind: 'willGone', client }]);
@@ -126,7 +137,8 @@ export class Sessions {
     // To the end of the order in which sessions are given up.
     this.#sessions.delete(client);
     this.#sessions.set(client, session);
-    return { session, isPresent };
+    const isNew = !isPresent && expirySeconds > 0;
+    return { session, isPresent, durable: isNew || isOver ? this.#lastAppend : undefined };
   }
 
   /** The client is gone; `isProper` says that its will is not to be sent [MQTT-3.1.2-10]. */
@@ -182,7 +194,8 @@ export class Sessions {
   /** Puts records into the journal; nobody waits for them. */
   note(records: readonly JournalRecord[]): void {
     if (records.length === 0 || this.#journal === undefined) return;
-    this.#journal.append(records).catch(this.#parts.failed);
+    this.#lastAppend = this.#journal.append(records);
+    this.#lastAppend.catch(this.#parts.failed);
   }
 
   /** Takes up what the log says, and goes on in it. */
@@ -254,7 +267,13 @@ export class Sessions {
     const shared = acknowledgedShared && Object.fromEntries(acknowledgedShared);
     session.acknowledgedPositions = [];
     session.acknowledgedShared = undefined;
-    const record = { kind: 'acknowledged', client, upTo, beyond, ...(shared && { shared }) } as const;
+    const record = {
+      kind: 'acknowledged',
+      client,
+      upTo,
+      beyond,
+      ...(shared && { shared }),
+    } as const;
     this.note([record, ...more]);
   }
 

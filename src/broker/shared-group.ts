@@ -132,7 +132,10 @@ export class SharedGroup implements Giver {
   #bound(): void {
     const { queuedMessages, queuedBytes, dropped } = this.#parts;
     let gone = 0;
-    while (this.queued > queuedMessages || (this.#bytes > queuedBytes && this.#waiting.length > 0)) {
+    while (
+      this.queued > queuedMessages ||
+      (this.#bytes > queuedBytes && this.#waiting.length > 0)
+    ) {
       gone += 1;
       if (this.#inLog.length > 0) this.#inLog.shift();
       else this.#hold(-this.#waiting.shift()!.bytes);

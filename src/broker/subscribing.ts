@@ -1,11 +1,11 @@
 import type { Bounds } from './bounds.ts';
 import { type Delivery, deliveryOf } from './delivery.ts';
 import { encodeFiltersAnswer } from './encode-answers.ts';
-import type { Peer } from './peer.ts';
 import type { Intake } from './intake.ts';
 import type { JournalRecord } from './journal.ts';
 import type { Message } from './message.ts';
 import type { FilterRequest, SubscribePacket, UnsubscribePacket } from './packets.ts';
+import type { Peer } from './peer.ts';
 import type { Retained } from './retained.ts';
 import type { Router } from './router.ts';
 import { isOwn, type Session, type Subscription, shareOf } from './session.ts';
@@ -29,7 +29,13 @@ export interface SubscribingParts {
 }
 
 /** Reason codes of SUBACK and UNSUBACK (OASIS MQTT 5.0, clauses 3.9.3 and 3.11.3). */
-const codes = { noSubscription: 0x11, failure: 0x80, notAuthorized: 0x87, filter: 0x8f, quota: 0x97 };
+const codes = {
+  noSubscription: 0x11,
+  failure: 0x80,
+  notAuthorized: 0x87,
+  filter: 0x8f,
+  quota: 0x97,
+};
 const mark = '$share/';
 
 /** The filter behind `$share/<name>/`; undefined when the filter is no shared one. */
@@ -72,8 +78,16 @@ export class Subscribing {
       this.#sendRetained(guard, session, granted, fresh);
     };
     const refuse = (error: unknown): void => {
-      if (!(error instanceof RangeError)) return this.#fail(guard, error);
-      this.#answer(guard, 0x90, id, answers.map(() => this.#code(guard, codes.quota)));
+      if (!(error instanceof RangeError)) {
+        this.#fail(guard, error);
+        return;
+      }
+      this.#answer(
+        guard,
+        0x90,
+        id,
+        answers.map(() => this.#code(guard, codes.quota)),
+      );
     };
     this.#inTurn(guard, session, granted.length > 0 ? [record] : [], act, refuse);
   }

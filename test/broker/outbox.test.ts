@@ -140,7 +140,8 @@ describe('what a client cannot take', () => {
     const writer = await connectRaw(broker.port, 4, { id: 'writer' });
     const payload = 'x'.repeat(64 * 2 ** 10);
     const count = 200;
-    for (let index = 0; index < count; index++) await publish(writer, 'load', `${index} ${payload}`);
+    for (let index = 0; index < count; index++)
+      await publish(writer, 'load', `${index} ${payload}`);
     const dropped = await broker.count('brokerDropped', 'queue_full');
     expect(dropped).toBeGreaterThan(50);
     slow.socket.resume();
@@ -161,7 +162,10 @@ describe('what a client cannot take', () => {
 describe('MQTT 5 on the way out', () => {
   test('topics are replaced by aliases, no more than the client allows', async () => {
     const { port } = await openTestBroker();
-    const reader = await connectRaw(port, 5, { id: 'reader', properties: { topicAliasMaximum: 2 } });
+    const reader = await connectRaw(port, 5, {
+      id: 'reader',
+      properties: { topicAliasMaximum: 2 },
+    });
     await subscribe(reader, '#', 1);
     const writer = await connectRaw(port, 4, { id: 'writer' });
     const topics = ['room/1', 'room/2', 'room/1', 'room/3', 'room/2', 'room/1'];
@@ -172,8 +176,16 @@ describe('MQTT 5 on the way out', () => {
     ]);
     // The one not used for longest gives up its place.
     expect(sent).toEqual([
-      ...[['room/1', 1], ['room/2', 2], ['', 1]],
-      ...[['room/3', 2], ['room/2', 1], ['room/1', 2]],
+      ...[
+        ['room/1', 1],
+        ['room/2', 2],
+        ['', 1],
+      ],
+      ...[
+        ['room/3', 2],
+        ['room/2', 1],
+        ['room/1', 2],
+      ],
     ]);
   });
 
@@ -202,7 +214,11 @@ describe('MQTT 5 on the way out', () => {
       correlationData: Buffer.from([0, 255, 1]),
       userProperties: { 2: 'b', 1: ['a', 'z'] },
     };
-    for (const [qos, retain] of [[0, false], [2, false], [1, true]] as const) {
+    for (const [qos, retain] of [
+      [0, false],
+      [2, false],
+      [1, true],
+    ] as const) {
       writer.send(publishPacket('a/b', 'x', qos, 1, { retain, properties }));
       const got = await reader.next('publish');
       expect(got.properties).toMatchObject(properties);
@@ -228,11 +244,16 @@ describe('MQTT 5 on the way out', () => {
 
   test('large payloads arrive whole, whatever stands before and behind them', async () => {
     const { port } = await openTestBroker();
-    const readers = [await connectRaw(port, 5, { id: 'r5' }), await connectRaw(port, 4, { id: 'r4' })];
+    const readers = [
+      await connectRaw(port, 5, { id: 'r5' }),
+      await connectRaw(port, 4, { id: 'r4' }),
+    ];
     for (const reader of readers) await subscribe(reader, '#', 1);
     const writer = await connectRaw(port, 4, { id: 'writer' });
     const sizes = [10, 20_000, 5, 100_000, 15_000, 16_384, 0, 60_000];
-    writer.send(...sizes.map((size, index) => publishPacket('a', Buffer.alloc(size, index), 1, index + 1)));
+    writer.send(
+      ...sizes.map((size, index) => publishPacket('a', Buffer.alloc(size, index), 1, index + 1)),
+    );
     for (const reader of readers) {
       for (const [index, size] of sizes.entries()) {
         const { payload } = await reader.next('publish');

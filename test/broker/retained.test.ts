@@ -20,7 +20,12 @@ function createRetained(bounds: Partial<Bounds> = {}) {
   );
   const store = (topic: string, payload: Buffer | string, expiry?: number): void => {
     const properties = expiry === undefined ? {} : { messageExpiryInterval: expiry };
-    const content = { topic, payload: Buffer.from(payload as string), qos: 1, retain: true } as const;
+    const content = {
+      topic,
+      payload: Buffer.from(payload as string),
+      qos: 1,
+      retain: true,
+    } as const;
     retained.store(new Message({ ...content, properties }, state.now));
   };
   const topics = (filter: string) => [...retained.matching(filter)].map(({ topic }) => topic);
@@ -83,7 +88,9 @@ describe('the messages that are kept', () => {
       const expected = [...all].filter((topic) => filterMatches(filter, topic)).sort();
       expect(topics(filter).sort(), `${filter}, seed ${seed}`).toEqual(expected);
     }
-    expect(topics('#').sort()).toEqual([...all].filter((topic) => filterMatches('#', topic)).sort());
+    expect(topics('#').sort()).toEqual(
+      [...all].filter((topic) => filterMatches('#', topic)).sort(),
+    );
   });
 
   test('may change while a subscriber gets them', () => {
@@ -104,12 +111,17 @@ describe('a new subscription', () => {
   test('gets what is retained behind its SUBACK, with its identifier, at the QoS it was granted', async () => {
     const { port } = await openTestBroker();
     const writer = await connectRaw(port, 4, { id: 'writer' });
-    for (const topic of ['a/b', 'a/b/', 'a', '$z']) await publish(writer, topic, topic, { retain: true });
+    for (const topic of ['a/b', 'a/b/', 'a', '$z'])
+      await publish(writer, topic, topic, { retain: true });
     const reader = await connectRaw(port, 5, { id: 'reader' });
     await subscribe(reader, 'a/b/+', 0, 9);
     await subscribe(reader, '#', 2);
     const got = await received(reader);
-    expect(reader.received.slice(0, 3).map(({ cmd }) => cmd)).toEqual(['connack', 'suback', 'publish']);
+    expect(reader.received.slice(0, 3).map(({ cmd }) => cmd)).toEqual([
+      'connack',
+      'suback',
+      'publish',
+    ]);
     expect(got.map(({ topic, qos, retain }) => `${topic} ${qos} ${retain}`)).toEqual([
       ...['a/b/ 0 true', 'a 1 true', 'a/b 1 true', 'a/b/ 1 true'],
     ]);
@@ -123,7 +135,13 @@ describe('a new subscription', () => {
     const writer = await connectRaw(port, 4, { id: 'writer' });
     await publish(writer, 'a', 'x', { retain: true });
     const reader = await connectRaw(port, 5, { id: 'reader' });
-    for (const [rh, count] of [[2, 0], [1, 0], [0, 1], [0, 2], [1, 2]] as const) {
+    for (const [rh, count] of [
+      [2, 0],
+      [1, 0],
+      [0, 1],
+      [0, 2],
+      [1, 2],
+    ] as const) {
       await subscribe(reader, [{ topic: 'a', rh }]);
       expect(await received(reader)).toHaveLength(count);
     }
@@ -148,7 +166,10 @@ describe('a new subscription', () => {
   );
 
   test('tens of thousands come at the pace of the client, whole', async () => {
-    const { port } = await openTestBroker({ bounds: { slowBytes: 16 * 2 ** 10 }, options: { limits: { messagesPerSecond: 0 } } });
+    const { port } = await openTestBroker({
+      bounds: { slowBytes: 16 * 2 ** 10 },
+      options: { limits: { messagesPerSecond: 0 } },
+    });
     const writer = await connectRaw(port, 4, { id: 'writer' });
     const count = 20_000;
     for (let from = 0; from < count; from += 1000) {

@@ -118,7 +118,12 @@ test('names and options that are not right are refused', async () => {
   const { port } = await openTestBroker();
   const older = await connectRaw(port, 4, { id: 'older' });
   const wrong = ['$share/g', '$share//a', '$share/g/', '$share/+/a'];
-  expect(await subscribe(older, wrong.map((topic) => ({ topic })))).toEqual(wrong.map(() => 0x80));
+  expect(
+    await subscribe(
+      older,
+      wrong.map((topic) => ({ topic })),
+    ),
+  ).toEqual(wrong.map(() => 0x80));
   const newer = await connectRaw(port, 5, { id: 'newer' });
   newer.send({
     ...{ cmd: 'subscribe', messageId: 1 },

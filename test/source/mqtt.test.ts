@@ -77,6 +77,24 @@ describe.runIf(available('mosquitto'))("somebody else's broker (Mosquitto)", () 
     expect(ingests).toBeLessThan(250);
   });
 
+  test('while nothing becomes durable, no more is read than may wait', async () => {
+    let release!: () => void;
+    const safe = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const run = await runSource(create({ topics: ['#'], qos: 0 }), async () => await safe);
+    const payload = 'x'.repeat(4_096);
+    for (let index = 0; index < 3_000; index++) device.publish('sensors/a', payload, { qos: 0 });
+    await publish('sensors/last', 'last');
+    // 4 MiB of such payloads are 1,024.
+    await eventually(() => expect(run.messages.length).toBeGreaterThan(0));
+    const held = run.messages.length;
+    expect(held).toBeLessThanOrEqual(1_024);
+    release();
+    await eventually(() => expect(run.texts().at(-1)).toBe('last'));
+    expect(run.messages.length).toBeGreaterThan(held);
+  });
+
   test('several gateways share one stream', async () => {
     const topics = ['$share/tidegate/sensors/#'];
     const one = await runSource(create({ topics }, 'one'));
