@@ -152,11 +152,12 @@ export async function openBroker(parts: EmbeddedBrokerParts): Promise<EmbeddedBr
     // aedes notes that it has answered right after it says so.
     const guard = guards.get(client.conn)!;
     if (client.conn.destroyed) return;
-    reception.accept(guard, client);
-    queueMicrotask(() => guard.ready());
-    clients.accepted(client, guard, doors.get(client.conn)!, clock.now());
-    metrics.brokerClients.set(clients.count);
-    client.conn.once('close', () => metrics.brokerClients.set(clients.count));
+    reception.accept(guard, client, () => {
+      queueMicrotask(() => guard.ready());
+      clients.accepted(client, guard, doors.get(client.conn)!, clock.now());
+      metrics.brokerClients.set(clients.count);
+      client.conn.once('close', () => metrics.brokerClients.set(clients.count));
+    });
   });
   const failed = (client: BrokerClient, error: Error): void => {
     const fields = { client: client.id, address: client.conn?.address, error };

@@ -40,7 +40,7 @@ export class DurableRetained {
     if (isFull()) return;
     const old = this.#kept.get(topic);
     this.#bytes += size - (old === undefined ? 0 : sizeOf(old.message));
-    this.#kept.set(topic, { message, at });
+    this.#kept.set(topic, { message: { ...message, payload: alone(payload) }, at });
   }
 
   #remove(topic: string): void {
@@ -87,3 +87,10 @@ const sizeOf = ({ topic, payload }: MessageRecord): number =>
 /** Of a message, as JSON. */
 const overhead = 100;
 const lookMs = 1_000;
+
+/** In memory of its own: a small buffer is a piece of 8 KiB, and would keep all of that. */
+function alone(payload: Uint8Array): Buffer {
+  const copy = Buffer.allocUnsafeSlow(payload.length);
+  copy.set(payload);
+  return copy;
+}

@@ -39,12 +39,16 @@ export class Session implements Recipient {
   /** When the client went, on the monotonic clock. */
   leftAt = 0;
   will: WillRequest | undefined;
+  /** New filters that are granted once that is durable. */
+  filtersPending = 0;
   /** Positions acknowledged since that was last put into the journal. */
   acknowledgedPositions: Position[] = [];
   /** The same, of shared subscriptions. */
   acknowledgedShared: Map<string, Position[]> | undefined;
   readonly outbox: Outbox;
   #subscriptions: Map<string, Subscription> | undefined;
+  /** Of those, the filters that are shared. */
+  #shared: Set<string> | undefined;
   #incoming: Incoming | undefined;
   #answers: Turns | undefined;
   readonly #parts: SessionParts;
@@ -86,11 +90,16 @@ export class Session implements Recipient {
 
   put(subscription: Subscription): void {
     this.#subscriptions ??= new Map();
-    this.#subscriptions.set(subscription.request.filter, subscription);
+    const { filter } = subscription.request;
+    this.#subscriptions.set(filter, subscription);
+    if (subscription.sharedFilter === undefined) return;
+    this.#shared ??= new Set();
+    this.#shared.add(filter);
   }
 
   remove(filter: string): void {
     this.#subscriptions?.delete(filter);
+    this.#shared?.delete(filter);
   }
 
   shareOf(message: Message): Share | undefined {
@@ -110,9 +119,8 @@ export class Session implements Recipient {
   }
 
   hasRoom(): void {
-    for (const { sharedFilter, request } of this.subscriptions.values()) {
-      if (sharedFilter !== undefined) this.#parts.roomFor(request.filter);
-    }
+    if (this.#shared === undefined) return;
+    for (const filter of this.#shared) this.#parts.roomFor(filter);
   }
 }
 

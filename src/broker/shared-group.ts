@@ -90,7 +90,7 @@ export class SharedGroup implements Giver {
   }
 
   give(): void {
-    if (this.#isGiving) return;
+    if (this.#isGiving || this.queued === 0) return;
     this.#isGiving = true;
     let given = 0;
     if (this.#inLog.length > 0) void this.#load();

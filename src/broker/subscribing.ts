@@ -36,6 +36,11 @@ const codes = {
   filter: 0x8f,
   quota: 0x97,
 };
+const reasons: ReadonlyMap<number, string> = new Map([
+  [codes.notAuthorized, 'not allowed to subscribe to that'],
+  [codes.filter, 'the filter has too many levels'],
+  [codes.quota, 'more subscriptions than the broker allows'],
+]);
 const mark = '$share/';
 
 /** The filter behind `$share/<name>/`; undefined when the filter is no shared one. */
@@ -70,7 +75,10 @@ export class Subscribing {
       ...{ client, requests: granted },
       ...(subscriptionId !== undefined && { subscriptionId }),
     };
+    const pending = granted.filter(({ filter }) => !session.subscriptions.has(filter)).length;
+    session.filtersPending += pending;
     const act = (): void => {
+      session.filtersPending -= pending;
       if (!this.#parts.isCurrent(session)) return;
       const fresh = granted.filter(({ filter }) => !session.subscriptions.has(filter));
       this.#grant(session, granted, subscriptionId);
@@ -78,6 +86,7 @@ export class Subscribing {
       this.#sendRetained(guard, session, granted, fresh);
     };
     const refuse = (error: unknown): void => {
+      session.filtersPending -= pending;
       if (!(error instanceof RangeError)) {
         this.#fail(guard, error);
         return;
@@ -128,16 +137,17 @@ export class Subscribing {
 
   #answersTo(guard: Peer, session: Session, requests: readonly FilterRequest[]): number[] {
     const { bounds, router, denied } = this.#parts;
-    let more = 0;
+    const fresh = new Set<string>();
     return requests.map(({ filter, qos }) => {
       const isNew = !session.subscriptions.has(filter);
       const room = Math.min(
-        bounds.clientSubscriptions - session.subscriptions.size,
+        bounds.clientSubscriptions - session.subscriptions.size - session.filtersPending,
         bounds.totalSubscriptions - router.subscriptions,
       );
-      const problem = this.#problemOf(guard, filter, !isNew || more < room);
+      const hasRoom = !isNew || fresh.has(filter) || fresh.size < room;
+      const problem = this.#problemOf(guard, filter, hasRoom);
       if (problem === 0) {
-        if (isNew) more += 1;
+        if (isNew) fresh.add(filter);
         return qos;
       }
       denied();
@@ -171,7 +181,12 @@ export class Subscribing {
   #answer(guard: Peer, first: 0x90 | 0xb0, id: number, answers: readonly number[]): void {
     const version = guard.level as 3 | 4 | 5;
     guard.connection.traffic.packetsOut += 1;
-    guard.connection.write(encodeFiltersAnswer(first, version, id, answers));
+    const worst = Math.max(...answers);
+    // [MQTT5-3.1.2-29] and [MQTT5-3.9.2-1] say when it may not be told.
+    const { requestProblemInformation, maximumPacketSize } = guard.request!;
+    const mayTell = requestProblemInformation && maximumPacketSize > 200 + answers.length;
+    const reason = mayTell ? (reasons.get(worst) ?? '') : '';
+    guard.connection.write(encodeFiltersAnswer(first, version, id, answers, reason));
   }
 
   #sendRetained(

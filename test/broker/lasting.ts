@@ -28,8 +28,11 @@ class Line {
     isOver: () => boolean,
   ): Promise<Line | undefined> {
     while (!isOver()) {
-      const line = await Line.#try(connect, version, place(), take).catch(() => undefined);
-      if (line !== undefined) return line;
+      const port = place();
+      const line = await Line.#try(connect, version, port, take).catch(() => undefined);
+      // Who answered last may have been killed since.
+      if (line !== undefined && place() === port) return line;
+      line?.end(false, version);
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
     return undefined;

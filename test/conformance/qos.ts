@@ -177,7 +177,7 @@ export function qos(): void {
   );
 
   promise(
-    'MQTT-4.5.0-2 MQTT5-4.5.0-2',
+    'MQTT-2.3.1-6 MQTT5-2.2.1-5',
     'an acknowledgement for nothing that was sent does no harm',
     async (world) => {
       const client = await world.connect();
