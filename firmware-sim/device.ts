@@ -1,30 +1,22 @@
-import type { Codec } from '../src/codec/codec.ts';
-import { jsonCodec } from '../src/codec/json.ts';
-import type { Behaviour, Fields, Moment } from './behaviour/behaviour.ts';
-
-/** What the devices of a fleet have in common. */
-export interface Profile {
-  readonly name: string;
-  /** The device, from its number, which counts from 0. Also its MQTT client id. */
-  deviceOf(index: number): string;
-  topicOf(device: string): string;
-  /** How the device of that number behaves. Called once per device. */
-  behaviourOf(index: number): Behaviour;
-}
+import { asleep, type Behaviour, type Fields, type Moment } from './behaviour/behaviour.ts';
+import type { Packet, Shape } from './shape/shape.ts';
 
 /** A message as the device hands it to its radio. `device`, `boot` and `seq` name it for ever. */
-export interface DeviceMessage {
+export interface DeviceMessage extends Packet {
   readonly index: number;
   readonly device: string;
-  readonly topic: string;
   /** Which time the device was switched on: `seq` begins again with each. */
   readonly boot: number;
+  /** 0 for what is said when connecting. */
   readonly seq: number;
-  /** When it was measured; milliseconds since the epoch. */
+  /** When it was measured, as the device believes; milliseconds since the epoch. */
   readonly time: number;
   /** Undefined where the payload makes no sense. */
   readonly fields: Fields | undefined;
-  readonly payload: Uint8Array;
+  /** The device gives it up when it was sent once. */
+  readonly once?: true;
+  /** Milliseconds after the fleet was switched on at which it could be sent first. */
+  readonly dueMs: number;
 }
 
 /** A device is a pure function of the seed, its number and the time: nothing that happened matters. */
@@ -32,34 +24,53 @@ export interface Device {
   readonly id: string;
   /** What it sends at that moment: usually one message, none while silent. */
   messagesAt(moment: Moment): readonly DeviceMessage[];
+  /** What it says each time it has connected. */
+  hello(time: number, dueMs: number): readonly DeviceMessage[];
+  /** What is said for it when it is gone without a word. */
+  readonly will: Packet | undefined;
 }
 
-const asleep = Object.freeze([{ fields: Object.freeze({}) }]);
+export interface DeviceOptions {
+  readonly shape: Shape;
+  readonly index: number;
+  /** Tells this life of the device from the others. */
+  readonly boot: number;
+  /** What it does beside measuring. */
+  readonly behaviour?: Behaviour;
+  /** Put before its name, and so before its topics. */
+  readonly prefix?: string;
+}
 
-/** `boot` tells this life of the device from the others. */
-export function createDevice(
-  profile: Profile,
-  index: number,
-  boot: number,
-  codec: Codec = jsonCodec,
-): Device {
-  const id = profile.deviceOf(index);
-  const topic = profile.topicOf(id);
-  const behaviour = profile.behaviourOf(index);
+export function createDevice({ shape, index, boot, behaviour, prefix }: DeviceOptions): Device {
+  const id = `${prefix ?? ''}${shape.deviceOf(index)}`;
+  const measuring = shape.behaviourOf(index)(asleep);
+  const sending = behaviour?.(measuring) ?? measuring;
   return {
     id,
-    messagesAt(moment) {
-      const { seq, time } = moment;
-      return behaviour(asleep, moment).map(({ fields, garbage }) => ({
-        index,
-        device: id,
-        topic,
-        boot,
-        seq,
-        time,
-        fields: garbage === undefined ? fields : undefined,
-        payload: garbage ?? codec.encode({ ts: time, boot, seq, ...fields }),
-      }));
-    },
+    messagesAt: (moment) =>
+      sending(moment).flatMap((sent): readonly DeviceMessage[] => {
+        const life = boot + sent.at.life;
+        const { garbage, once, time, at } = sent;
+        const common = {
+          index,
+          device: id,
+          boot: life,
+          seq: at.seq,
+          time,
+          dueMs: moment.elapsedMs,
+        };
+        const packets = shape.packetsOf(id, sent, life);
+        if (garbage === undefined) {
+          return packets.map((packet) => ({ ...packet, ...common, fields: sent.fields }));
+        }
+        const spoilt = { topic: packets[0]!.topic, payload: garbage, fields: undefined };
+        return [{ ...spoilt, ...common, ...(once === undefined ? {} : { once }) }];
+      }),
+    hello: (time, dueMs) =>
+      (shape.helloOf?.(id) ?? []).map((packet) => ({
+        ...packet,
+        ...{ index, device: id, boot, seq: 0, time, fields: undefined, dueMs },
+      })),
+    will: shape.willOf?.(id),
   };
 }

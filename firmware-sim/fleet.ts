@@ -1,48 +1,53 @@
-import type { IClientOptions } from 'mqtt';
-import type { Codec } from '../src/codec/codec.ts';
 import type { Clock } from '../src/platform/clock.ts';
 import type { Random } from '../src/platform/random.ts';
-import { createDevice, type DeviceMessage, type Profile } from './device.ts';
-import { createEdgeNode } from './edge-node.ts';
-import { greenhouse } from './greenhouse.ts';
+import type { Behaviour } from './behaviour/behaviour.ts';
+import type { LinkBehaviour } from './behaviour/condition.ts';
+import { createDevice, type DeviceMessage } from './device.ts';
 import { createHistogram, type Histogram } from './histogram.ts';
-import { createRadio, type Radio, type Schedule, type Tally } from './radio.ts';
+import { type ConnectOptions, transportTo } from './link/index.ts';
+import type { Transport } from './link/link.ts';
+import { Radio, type Schedule, type Tally } from './radio.ts';
+import { greenhouse } from './shape/greenhouse.ts';
+import type { Shape } from './shape/shape.ts';
 
-export interface FleetOptions {
-  readonly url: string;
+export interface FleetOptions extends ConnectOptions {
+  /** mqtt, mqtts, ws, wss, http, https or serial; or a transport, such as `directTransport`. */
+  readonly url?: string;
+  readonly transport?: Transport;
   readonly clock: Clock;
   /** Only for waiting between connections: what devices send depends on the seed alone. */
   readonly random: Random;
   readonly devices?: number;
   /** Moments a second at which each device measures; up to 1,000, so that no two share a time. */
   readonly rateHz?: number;
-  readonly qos?: 0 | 1 | 2;
-  /** 4 is MQTT 3.1.1. */
-  readonly protocol?: 4 | 5;
   readonly seed?: number;
   /** Which time the devices are switched on; without it, the second in which the fleet is opened. */
   readonly boot?: number;
-  readonly profile?: Profile;
-  /** JSON without it. With Sparkplug, devices are edge nodes, on topics of their own. */
-  readonly codec?: Codec;
+  /** What kind of device; `greenhouse` without it. */
+  readonly shape?: Shape;
+  /** What the devices do beside measuring, and what their connections do. */
+  readonly behaviour?: Behaviour;
+  readonly link?: LinkBehaviour;
+  /** Put before the names of the devices. */
+  readonly prefix?: string;
   /** Sending ends by itself after this long, or after so many moments of every device. */
   readonly durationMs?: number;
   readonly moments?: number;
-  /** Messages of one device that may await their acknowledgement. */
-  readonly windowMessages?: number;
   /** Moments a device remembers while it cannot send; then it forgets the oldest. */
   readonly offlineMoments?: number;
   /** New connections a second at the start, over the whole fleet. */
   readonly connectRateHz?: number;
+  /** Until the first moment; by default, until the last device may have connected. */
+  readonly rampMs?: number;
   /** Between attempts to connect: a random time, up to a limit that doubles with each. */
   readonly backoff?: { readonly minMs: number; readonly maxMs: number };
   /** How long to wait at the end for what is not yet acknowledged. */
   readonly graceMs?: number;
-  /** Anything else MQTT.js should know: certificates, user name. */
-  readonly client?: IClientOptions;
   /** Ends the sending, as `close` does. */
   readonly signal?: AbortSignal;
-  /** Every acknowledgement, as soon as it arrives. QoS 1 and 2. */
+  /** Every message, when it is sent first. */
+  readonly onSent?: (message: DeviceMessage) => void;
+  /** Every acknowledgement, as soon as it arrives. */
   readonly onAcknowledged?: (message: DeviceMessage) => void;
 }
 
@@ -67,8 +72,9 @@ export interface FleetCounts {
 }
 
 export interface FleetReport extends FleetCounts {
-  readonly qos: 0 | 1 | 2;
-  /** Not acknowledged when the grace was over (at QoS 0: never sent). */
+  /** Whether the far side says what it has taken. */
+  readonly acknowledges: boolean;
+  /** Not acknowledged when the grace was over; where nothing is acknowledged, never sent. */
   readonly lost: number;
   readonly elapsedMs: number;
   /** From the time a message could have been sent to its acknowledgement. */
@@ -89,19 +95,24 @@ export interface Fleet {
 
 /** What is due within one step is sent together; shorter steps would cost a wake-up each. */
 const stepMs = 5;
+const goesAndComesMs = 25;
+const tendMs = 250;
 const idleMs = 100;
+/** Under a simulated clock there may be days to get through. */
+const directIdleMs = 1_000;
 const goodbyeMaxMs = 1_000;
 
 /**
- * Devices that speak real MQTT over TCP, each on a connection of its own, all on one timer. What a
- * device says at its moment `seq` depends on the seed, its number and the time alone.
+ * Devices, each on a connection of its own, all on one timer. What a device says at its moment `seq`
+ * depends on the seed, its number and the time alone. Throws for an address that cannot be one.
  */
 export function openFleet(options: FleetOptions): Fleet {
   const { clock, graceMs = 10_000 } = options;
   const openedAt = clock.monotonic();
   const schedule = scheduleOf(options, openedAt);
   const tally = createTally();
-  const radios = createRadios(options, schedule, tally, openedAt);
+  const transport = options.transport ?? transportTo(options.url ?? '', options);
+  const radios = createRadios(options, transport, schedule, tally, openedAt);
   const momentsMax = momentsMaxOf(options, schedule);
   let stopAt = Number.POSITIVE_INFINITY;
   const stop = (withinMs: number): void => {
@@ -118,17 +129,26 @@ export function openFleet(options: FleetOptions): Fleet {
   };
 
   const run = async (): Promise<FleetReport> => {
+    const restMs = transport.name === 'direct' ? directIdleMs : idleMs;
+    const tendsMs = options.link === undefined ? Math.max(tendMs, restMs) : goesAndComesMs;
+    let tendAt = openedAt;
+    let nextConnect = openedAt;
     for (;;) {
       const now = clock.monotonic();
       if (options.signal?.aborted) stop(graceMs);
       const nextDue = stopAt === Number.POSITIVE_INFINITY ? sendDue(now) : Number.POSITIVE_INFINITY;
-      const nextConnect = connectDue(radios, now);
+      // Ten thousand radios are not asked every few milliseconds.
+      if (now >= tendAt || now >= nextConnect) {
+        for (const radio of radios) radio.tend(now);
+        nextConnect = connectDue(radios, now);
+        tendAt = now + tendsMs;
+      }
       if (nextDue === Number.POSITIVE_INFINITY) {
         stop(graceMs);
-        const settled = tally.open === 0 && tally.momentsMade === tally.momentsDue;
+        const settled = tally.open <= 0 && tally.momentsMade === tally.momentsDue;
         if (settled || now >= stopAt) break;
       }
-      const pauseMs = Math.min(nextDue, nextConnect, now + idleMs, stopAt) - now;
+      const pauseMs = Math.min(nextDue, nextConnect, tendAt, now + restMs, stopAt) - now;
       await clock.sleep(Math.max(pauseMs, stepMs));
     }
     const elapsedMs = clock.monotonic() - openedAt;
@@ -137,7 +157,8 @@ export function openFleet(options: FleetOptions): Fleet {
     const counts = countsOf(tally, radios.length);
     const lost = tally.open + unsent;
     await disconnect(radios, tally, clock);
-    return { ...counts, qos: options.qos ?? 1, lost, elapsedMs, latency, problem };
+    const { acknowledges } = transport;
+    return { ...counts, acknowledges, lost, elapsedMs, latency, problem };
   };
 
   const finished = run();
@@ -160,7 +181,7 @@ export function openFleet(options: FleetOptions): Fleet {
 function scheduleOf(options: FleetOptions, openedAt: number): Schedule {
   const { clock, devices = 5, rateHz = 1, seed = 1, connectRateHz = 1_000 } = options;
   // The devices come up one by one; the first moment is when the last of them may connect.
-  const rampMs = (devices / connectRateHz) * 1_000;
+  const { rampMs = (devices / connectRateHz) * 1_000 } = options;
   return {
     seed,
     devices,
@@ -180,27 +201,30 @@ function momentsMaxOf(options: FleetOptions, schedule: Schedule): number {
 
 function createRadios(
   options: FleetOptions,
+  transport: Transport,
   schedule: Schedule,
   tally: Tally,
   openedAt: number,
 ): readonly Radio[] {
-  const { clock, profile = greenhouse, connectRateHz = 1_000 } = options;
+  const { clock, shape = greenhouse, connectRateHz = 1_000, behaviour, prefix } = options;
   const boot = options.boot ?? Math.floor(clock.now() / 1_000);
+  if (transport.single && schedule.devices > 1) {
+    throw new Error('On one serial port there is one device: devices must be 1.');
+  }
   const radioOptions = {
-    qos: 1 as const,
-    protocol: 4 as const,
-    windowMessages: 20,
     offlineMoments: 1_000,
     backoff: { minMs: 250, maxMs: 10_000 },
     ...options,
+    transport,
   };
   return Array.from({ length: schedule.devices }, (_, index) => {
-    const device =
-      options.codec?.name === 'sparkplug'
-        ? createEdgeNode(profile, index, boot)
-        : createDevice(profile, index, boot, options.codec);
+    const beside = {
+      ...(behaviour === undefined ? {} : { behaviour }),
+      ...(prefix === undefined ? {} : { prefix }),
+    };
+    const device = createDevice({ shape, index, boot, ...beside });
     const connectAt = openedAt + (index / connectRateHz) * 1_000;
-    return createRadio(device, index, connectAt, schedule, radioOptions, tally);
+    return new Radio(device, index, connectAt, schedule, radioOptions, tally);
   });
 }
 
@@ -210,7 +234,7 @@ function connectDue(radios: readonly Radio[], now: number): number {
   for (const radio of radios) {
     const at = radio.connectAt;
     if (at === undefined) continue;
-    if (at <= now) radio.connect();
+    if (at <= now) radio.connect(now);
     else if (at < next) next = at;
   }
   return next;

@@ -1,111 +1,23 @@
 #!/usr/bin/env node
-import { createWriteStream, type WriteStream } from 'node:fs';
-import { parseArgs } from 'node:util';
-import type { Codec, CodecKind } from '../src/codec/codec.ts';
-import { codecKinds, codecNames } from '../src/codec/index.ts';
+import { createWriteStream, readFileSync, type WriteStream } from 'node:fs';
 import { messageOf } from '../src/platform/errors.ts';
 import { systemRandom } from '../src/platform/random.ts';
 import { createSystemClock } from '../src/platform/system-clock.ts';
+import { type Arguments, argumentsOf, help, type TlsFiles, UsageError } from './arguments.ts';
+import { behaviours, linkBehaviours } from './behaviour/index.ts';
 import type { DeviceMessage } from './device.ts';
-import { type Fleet, type FleetOptions, type FleetReport, openFleet } from './fleet.ts';
+import { type Fleet, openFleet } from './fleet.ts';
+import type { TlsOptions } from './link/stream.ts';
 import { progressLine, reportJson, reportTable } from './report.ts';
-
-const help = `Usage: tidegate-fleet [options]
-
-Simulated devices that speak real MQTT. The same seed always sends the same.
-
-  --url URL         where to; mqtt://127.0.0.1:1883 by default
-  --devices N       how many; 5 by default
-  --rate HZ         messages a second from each device; 1 by default
-  --duration S      seconds; without it, until Ctrl-C
-  --qos Q           0, 1 or 2; 1 by default
-  --protocol V      4 (MQTT 3.1.1, the default) or 5
-  --seed N          1 by default
-  --codec C         how payloads are written; json by default
-  --ledger FILE     writes one line of JSON for each acknowledged message
-  --grace S         seconds to wait at the end for acknowledgements; 10 by default
-  --json            the final table as one line of JSON
-  --help
-
-Exit status: 0 when every message was acknowledged, 1 when one was lost or refused, 2 wrong usage.
-`;
-
-class UsageError extends Error {}
+import { parseScenario, ScenarioError } from './scenario/load.ts';
+import { type RunningScenario, runScenario } from './scenario/run.ts';
+import type { Scenario } from './scenario/schema.ts';
+import { scenarioJson, scenarioTable } from './scenario/table.ts';
+import { shapeNames } from './shape/index.ts';
 
 const progressMs = 250;
 /** How long a fleet that is interrupted waits for what is on its way. */
 const interruptedGraceMs = 1_000;
-
-interface Arguments {
-  readonly options: Omit<FleetOptions, 'clock' | 'random'>;
-  readonly ledger: string | undefined;
-  readonly json: boolean;
-}
-
-function argumentsOf(args: string[]): Arguments | 'help' {
-  const text = { type: 'string' } as const;
-  const flag = { type: 'boolean' } as const;
-  const { values } = parseArgs({
-    args,
-    options: {
-      ...{ url: text, devices: text, rate: text, duration: text, qos: text, protocol: text },
-      ...{ seed: text, scenario: text, codec: text, ledger: text, grace: text },
-      ...{ json: flag, help: flag },
-    },
-  });
-  if (values.help) return 'help';
-  if (values.scenario !== undefined) {
-    throw new UsageError('--scenario: scenarios are not there yet. Leave it out.');
-  }
-  const url = values.url ?? 'mqtt://127.0.0.1:1883';
-  if (!/^(mqtts?|wss?|tcp):\/\/./.test(url) || !URL.canParse(url)) {
-    throw new UsageError(`--url: ${url} is not an address such as mqtt://127.0.0.1:1883`);
-  }
-  const duration = values.duration === undefined ? undefined : above0('duration', values.duration);
-  return {
-    options: {
-      url,
-      devices: oneOf('devices', values.devices ?? '5', 1, 100_000),
-      rateHz: above0('rate', values.rate ?? '1'),
-      qos: oneOf('qos', values.qos ?? '1', 0, 2) as 0 | 1 | 2,
-      protocol: oneOf('protocol', values.protocol ?? '4', 4, 5) as 4 | 5,
-      codec: codecNamed(values.codec ?? 'json'),
-      seed: oneOf('seed', values.seed ?? '1', 0, 2 ** 32 - 1),
-      graceMs: 1_000 * above0('grace', values.grace ?? '10'),
-      ...(duration === undefined ? {} : { durationMs: 1_000 * duration }),
-    },
-    ledger: values.ledger,
-    json: values.json ?? false,
-  };
-}
-
-/** Devices send several fields at once, which not every codec can carry. */
-function codecNamed(name: string): Codec {
-  const kinds: Readonly<Record<string, CodecKind>> = codecKinds;
-  const kind = Object.hasOwn(kinds, name) ? kinds[name] : undefined;
-  if (kind === undefined) {
-    throw new UsageError(`--codec: there is no codec ${name}; there are ${codecNames.join(', ')}`);
-  }
-  try {
-    const codec = kind.create(kind.options.parse({}), new Map());
-    if (name !== 'sparkplug') codec.encode({ ts: 0, temperature: 0 });
-    return codec;
-  } catch (error) {
-    throw new UsageError(`--codec: devices cannot speak ${name}. ${messageOf(error)}`);
-  }
-}
-
-function above0(name: string, text: string): number {
-  const value = Number(text);
-  if (value > 0 && Number.isFinite(value)) return value;
-  throw new UsageError(`--${name}: ${text} is not a number above 0`);
-}
-
-function oneOf(name: string, text: string, from: number, to: number): number {
-  const value = Number(text);
-  if (text !== '' && Number.isInteger(value) && value >= from && value <= to) return value;
-  throw new UsageError(`--${name}: ${text} is not a whole number from ${from} to ${to}`);
-}
 
 /** Written as the acknowledgements arrive, so that it can be believed after any end of the fleet. */
 function ledgerLine({ device, boot, seq, time, fields }: DeviceMessage): string {
@@ -113,16 +25,17 @@ function ledgerLine({ device, boot, seq, time, fields }: DeviceMessage): string 
 }
 
 /** Refreshes one line of the terminal until it is stopped. */
-function showProgress(fleet: Fleet): () => void {
+function showProgress(running: RunningScenario): () => void {
   const out = process.stderr;
   if (!out.isTTY) return () => {};
+  const fleets = [...running.fleets.values()];
   let before = 0;
   const timer = setInterval(() => {
-    const { counts, latency, problem } = fleet;
-    const perSecond = ((counts.acknowledged - before) * 1_000) / progressMs;
-    before = counts.acknowledged;
-    const line = progressLine(counts, perSecond, latency, problem);
-    out.write(`\r\x1b[K${line.slice(0, out.columns - 1)}`);
+    const acknowledged = fleets.reduce((sum, { counts }) => sum + counts.acknowledged, 0);
+    const perSecond = ((acknowledged - before) * 1_000) / progressMs;
+    before = acknowledged;
+    const name = running.phase === '' ? '' : `${running.phase} · `;
+    out.write(`\r\x1b[K${`${name}${progressLine(fleets, perSecond)}`.slice(0, out.columns - 1)}`);
   }, progressMs);
   return () => {
     clearInterval(timer);
@@ -130,59 +43,132 @@ function showProgress(fleet: Fleet): () => void {
   };
 }
 
-function stopOnSignals(fleet: Fleet): void {
+function stopOnSignals(fleets: Iterable<Fleet>): void {
   let interrupted = false;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
       if (interrupted) process.exit(1);
       interrupted = true;
-      void fleet.close(interruptedGraceMs);
+      for (const fleet of fleets) void fleet.close(interruptedGraceMs);
     });
   }
 }
 
-async function closed(ledger: WriteStream | undefined): Promise<void> {
-  if (ledger !== undefined) await new Promise<void>((resolve) => ledger.end(resolve));
+/** Certificates are read before anything connects: a path that is wrong is wrong usage. */
+function tlsOf({ ca, cert, key, insecure }: TlsFiles): TlsOptions {
+  const read = (name: string, path: string): Buffer => {
+    try {
+      return readFileSync(path);
+    } catch (error) {
+      throw new UsageError(`--${name}: ${messageOf(error)}`);
+    }
+  };
+  return {
+    ...(ca === undefined ? {} : { ca: read('ca', ca) }),
+    ...(cert === undefined ? {} : { cert: read('cert', cert) }),
+    ...(key === undefined ? {} : { key: read('key', key) }),
+    ...(insecure ? { rejectUnauthorized: false } : {}),
+  };
 }
 
-async function run({ options, ledger: path, json }: Arguments): Promise<FleetReport> {
-  const ledger = path === undefined ? undefined : createWriteStream(path, { flags: 'a' });
-  const onAcknowledged = (message: DeviceMessage): void => void ledger?.write(ledgerLine(message));
-  const fleet = openFleet({
-    ...options,
-    clock: createSystemClock(),
-    random: systemRandom,
-    ...(ledger === undefined ? {} : { onAcknowledged }),
-  });
-  const done = showProgress(fleet);
-  stopOnSignals(fleet);
+interface Doors {
+  readonly clock: ReturnType<typeof createSystemClock>;
+  readonly random: typeof systemRandom;
+  readonly onAcknowledged?: (message: DeviceMessage) => void;
+}
+
+async function runFleet({ options, tls, json }: Arguments, doors: Doors): Promise<boolean> {
+  const fleet = openFleet({ ...options, ...tlsOf(tls), ...doors });
+  const done = showProgress({ fleets: new Map([['', fleet]]), phase: '' });
+  stopOnSignals([fleet]);
   const report = await fleet.finished;
   done();
-  await closed(ledger);
   process.stdout.write(`${json ? JSON.stringify(reportJson(report)) : reportTable(report)}\n`);
   if (report.problem !== undefined) process.stderr.write(`Last trouble: ${report.problem}\n`);
-  return report;
+  return report.lost + report.refused === 0;
+}
+
+async function runFile(given: Arguments, doors: Doors): Promise<boolean> {
+  const scenario = scenarioOf(given.scenario!);
+  let done = (): void => {};
+  const report = await runScenario({
+    ...{ scenario, ...doors, tls: tlsOf(given.tls) },
+    onStarted(running) {
+      done = showProgress(running);
+      stopOnSignals(running.fleets.values());
+    },
+  });
+  done();
+  const said = given.json ? JSON.stringify(scenarioJson(report)) : scenarioTable(report);
+  process.stdout.write(`${said}\n`);
+  return report.holds;
+}
+
+/** As the file says, and the command line after it. */
+function scenarioOf(asked: NonNullable<Arguments['scenario']>): Scenario {
+  let source: string;
+  try {
+    source = readFileSync(asked.file, 'utf8');
+  } catch (error) {
+    throw new UsageError(`--scenario: ${messageOf(error)}`);
+  }
+  const scenario = parseScenario(source, asked.file);
+  const groups = { ...scenario.groups };
+  for (const name of [...asked.without, ...asked.to.keys()]) {
+    if (groups[name] !== undefined) continue;
+    throw new UsageError(
+      `${name} is no group of ${asked.file}; there are ${Object.keys(groups).join(', ')}`,
+    );
+  }
+  for (const name of asked.without) delete groups[name];
+  for (const [name, url] of asked.to) if (groups[name]) groups[name] = { ...groups[name], url };
+  const { url = scenario.url, admin = scenario.admin, seed = scenario.seed } = asked;
+  const { durationMs } = asked;
+  const lasts = durationMs === undefined ? {} : { lasts: durationMs, phases: [] };
+  return { ...scenario, url, admin, seed, groups, ...lasts };
+}
+
+function listText(): string {
+  const kinds = Object.entries({ ...behaviours, ...linkBehaviours });
+  const lines = kinds.map(([name, { summary }]) => `  ${name.padEnd(16)}${summary}`);
+  return `Kinds of devices (--shape):\n  ${shapeNames.join('\n  ')}\n\nWhat they can be made to do, in this order (behaviours of a scenario):\n${lines.join('\n')}\n`;
 }
 
 async function main(): Promise<number> {
   try {
     const given = argumentsOf(process.argv.slice(2));
-    if (given === 'help') {
-      process.stdout.write(help);
+    if (typeof given === 'string') {
+      process.stdout.write(given === 'help' ? help : listText());
       return 0;
     }
-    const { lost, refused } = await run(given);
-    return lost + refused > 0 ? 1 : 0;
+    const ledger = given.ledger === undefined ? undefined : openLedger(given.ledger);
+    const onAcknowledged = (message: DeviceMessage) => void ledger?.write(ledgerLine(message));
+    const doors = {
+      ...{ clock: createSystemClock(), random: systemRandom },
+      ...(ledger === undefined ? {} : { onAcknowledged }),
+    };
+    const isWell = await (given.scenario === undefined ? runFleet : runFile)(given, doors);
+    if (ledger !== undefined) await new Promise<void>((resolve) => ledger.end(resolve));
+    return isWell ? 0 : 1;
   } catch (error) {
-    const isUsage =
-      error instanceof UsageError ||
-      (error instanceof Error &&
-        'code' in error &&
-        String(error.code).startsWith('ERR_PARSE_ARGS'));
-    if (!isUsage) throw error;
-    process.stderr.write(`tidegate-fleet: ${error.message}\nSee tidegate-fleet --help.\n`);
+    return complaint(error);
+  }
+}
+
+const openLedger = (path: string): WriteStream => createWriteStream(path, { flags: 'a' });
+
+function complaint(error: unknown): number {
+  if (error instanceof ScenarioError) {
+    process.stderr.write(`${error.message}\n`);
     return 2;
   }
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (error instanceof UsageError || code.startsWith('ERR_PARSE_ARGS')) {
+    process.stderr.write(`tidegate-fleet: ${messageOf(error)}\nSee tidegate-fleet --help.\n`);
+    return 2;
+  }
+  process.stderr.write(`tidegate-fleet: ${messageOf(error)}\n`);
+  return 1;
 }
 
 process.exit(await main());

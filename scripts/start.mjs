@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// `npm start`: the gateway, and a few simulated devices that talk to it, until Ctrl-C.
+// `npm start`: the gateway, and a few simulated devices that talk to it, until Ctrl-C. One of them is
+// a board on a serial port, where a pseudo-terminal can be made.
 //
 // The two are children in sessions of their own, so that Ctrl-C reaches only this process, which can
 // stop the devices first: then nothing is on its way when the gateway goes.
@@ -48,11 +49,47 @@ function argumentsOf(args) {
     gateway.some((arg) => arg === '--config' || arg.startsWith('--config=')) ||
     existsSync(join(root, 'tidegate.yaml'));
   if (!hasConfig) gateway.push('--config', join('config', 'greenhouse.yaml'));
-  return { gateway, fleet: withFleet ? fleet : undefined };
+  // Who counts the devices means those of one kind.
+  const isMixed = withFleet && fleet.length === 0;
+  return {
+    gateway,
+    fleet: withFleet ? fleet : undefined,
+    isMixed,
+    withBoard: isMixed && !hasConfig,
+  };
+}
+
+/** A serial line for the board; says why where there can be none, and goes on without. */
+async function serialLine() {
+  try {
+    const module = pathToFileURL(join(root, 'dist/firmware-sim/pseudo-terminal.js')).href;
+    const { openPseudoTerminal } = await import(module);
+    return await openPseudoTerminal();
+  } catch (error) {
+    process.stdout.write(`Without a board on a serial port: ${error.message}.\n`);
+    return undefined;
+  }
+}
+
+/** A board that is plugged in is a source of its own; it is told what is on the disk. */
+const sourceOf = (line) =>
+  line && {
+    TIDEGATE_SOURCES_BOARD_KIND: 'serial',
+    TIDEGATE_SOURCES_BOARD_PATH: line.port,
+    TIDEGATE_SOURCES_BOARD_ACKNOWLEDGE_SAFE: 'ok',
+  };
+
+function devicesOf({ fleet, isMixed }, line) {
+  if (!isMixed) return ['--shape', 'climate', ...fleet];
+  const board =
+    line === undefined
+      ? ['--without', 'board']
+      : ['--to', `board=serial:${line.board}?acknowledge=ok`];
+  return ['--scenario', join('config', 'scenarios', 'home.yaml'), ...board];
 }
 
 /** A child that ends when this process ends. `ended` resolves with its exit status. */
-function startChild(name, script, args, out) {
+function startChild(name, script, args, out, environment = {}) {
   const follow = pathToFileURL(join(root, 'scripts', 'follow-parent.mjs')).href;
   const child = spawn(
     process.execPath,
@@ -60,6 +97,7 @@ function startChild(name, script, args, out) {
     {
       cwd: root,
       detached: true,
+      env: { ...process.env, ...environment },
       stdio: ['ignore', out, out, 'ipc'],
     },
   );
@@ -157,19 +195,21 @@ async function main() {
   const children = [];
   const stop = stopRequested(children);
   const run = ['run', '--display', ...given.gateway];
-  const gateway = startChild('gateway', 'dist/src/main.js', run, 'inherit');
+  const line = given.withBoard ? await serialLine() : undefined;
+  const gateway = startChild('gateway', 'dist/src/main.js', run, 'inherit', sourceOf(line));
   children.push(gateway);
 
   let fleet;
   if (given.fleet !== undefined) {
     const url = await Promise.race([addressOf(gateway), stop, gateway.ended]);
     if (typeof url === 'string') {
-      fleet = startFleet(url, given.fleet);
+      fleet = startFleet(url, devicesOf(given, line));
       children.push(fleet);
     }
   }
   const reason = await Promise.race([stop, ...children.map(ending)]);
   await stopAll(gateway, fleet);
+  line?.close();
   tell(reason, fleet);
   process.exit(reason.signal === undefined ? reason.status || 1 : 0);
 }

@@ -37,7 +37,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     .map((folder) => `src/${folder}`),
 };
 
-const insideOut = /^(src\/(platform|command)\/|src\/main\.ts$|firmware-sim\/(main|pseudo-terminal)\.ts$)/;
+const insideOut =
+  /^(src\/(platform|command)\/|src\/main\.ts$|firmware-sim\/(main|pseudo-terminal)\.ts$)/;
 const connected =
   /^(src\/(source|sink|broker|admin|platform|command)\/|src\/main\.ts$|firmware-sim\/(link|check)\/)/;
 /** What reaches the world outside, where it may, and what to do instead. */

@@ -8,7 +8,7 @@ export interface DiurnalOptions {
   /** How far the field moves to either side in a day; negative for what falls while the sun shines. */
   readonly swing: number;
   /** Hour of the day, UTC, at which the swing is greatest. */
-  readonly peakHour?: number;
+  readonly peakHour?: number | undefined;
 }
 
 /** Day and night, from the wall clock. */

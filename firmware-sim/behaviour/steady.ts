@@ -1,25 +1,29 @@
-import { type Behaviour, chanceAt, type Fields, type Moment } from './behaviour.ts';
+import { type Behaviour, chanceAt, change, type Fields, type Moment } from './behaviour.ts';
 
 export interface SteadyOptions {
   /** Each field and the value it keeps to. */
-  readonly fields: Readonly<Record<string, number>>;
-  /** How far a value strays to either side, evenly. */
+  readonly fields: Fields;
+  /** How far a number strays to either side, evenly. */
   readonly noise?: number;
   readonly decimals?: number;
 }
 
-/** Sends one message with every field near its value: where most devices begin. */
-export function steady(options: SteadyOptions): Behaviour {
-  const { noise = 0, decimals = 2 } = options;
-  const entries = Object.entries(options.fields);
+/** Every field near its value: where most devices begin. */
+export function steady({ fields, noise = 0, decimals = 2 }: SteadyOptions): Behaviour {
+  const entries = Object.entries(fields);
   const fieldsAt = (moment: Moment): Fields => {
-    const fields: Record<string, number> = {};
+    const found: Record<string, Fields[string]> = {};
     for (const [salt, [name, value]] of entries.entries()) {
-      fields[name] = rounded(value + noise * (2 * chanceAt(moment, salt) - 1), decimals);
+      found[name] =
+        typeof value === 'number'
+          ? rounded(value + noise * (2 * chanceAt(moment, salt) - 1), decimals)
+          : value;
     }
-    return fields;
+    return found;
   };
-  return (_, moment) => [{ fields: fieldsAt(moment) }];
+  return change((sending, moment) =>
+    sending.map((sent) => ({ ...sent, fields: { ...sent.fields, ...fieldsAt(moment) } })),
+  );
 }
 
 /** What a sensor with that many digits would show. */

@@ -15,6 +15,8 @@ export interface Broker {
   /** Everything that was published, whether or not it was acknowledged, in order. */
   readonly heard: readonly Heard[];
   readonly connections: number;
+  /** The most that were open at once. */
+  readonly mostConnections: number;
   /** While true, nothing is acknowledged. */
   holding: boolean;
   /** Cuts every connection without a word and refuses new ones. */
@@ -28,6 +30,7 @@ export async function startBroker(port = 0): Promise<Broker> {
   let aedes: Aedes | undefined;
   let server: Server | undefined;
   let listening = port;
+  let mostConnections = 0;
   const broker = {
     get url() {
       return `mqtt://127.0.0.1:${listening}`;
@@ -36,17 +39,21 @@ export async function startBroker(port = 0): Promise<Broker> {
     get connections() {
       return sockets.size;
     },
+    get mostConnections() {
+      return mostConnections;
+    },
     holding: false,
     async start() {
       aedes = await Aedes.createBroker();
       aedes.authorizePublish = (client, packet, done) => {
-        const { boot, seq } = JSON.parse(packet.payload.toString());
+        const { boot, seq } = namesIn(packet.payload.toString());
         heard.push({ client: client?.id ?? '', topic: packet.topic, boot, seq });
         if (!broker.holding) done(null);
       };
       const { handle } = aedes;
       server = createServer((socket) => {
         sockets.add(socket);
+        mostConnections = Math.max(mostConnections, sockets.size);
         socket.on('close', () => sockets.delete(socket));
         handle(socket);
       });
@@ -64,4 +71,14 @@ export async function startBroker(port = 0): Promise<Broker> {
   };
   await broker.start();
   return broker;
+}
+
+/** Which message it is, where it says so. */
+function namesIn(payload: string): { boot: number; seq: number } {
+  try {
+    const { boot = 0, seq = 0 } = JSON.parse(payload);
+    return { boot, seq };
+  } catch {
+    return { boot: 0, seq: 0 };
+  }
 }

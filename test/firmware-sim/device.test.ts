@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Behaviour, Moment, Transmission } from '../../firmware-sim/behaviour/behaviour.ts';
-import { compose } from '../../firmware-sim/behaviour/behaviour.ts';
+import type { Behaviour, Fields, Moment } from '../../firmware-sim/behaviour/behaviour.ts';
+import { asleep, compose } from '../../firmware-sim/behaviour/behaviour.ts';
 import { drift } from '../../firmware-sim/behaviour/drift.ts';
 import { duplicate } from '../../firmware-sim/behaviour/duplicate.ts';
 import { garbage } from '../../firmware-sim/behaviour/garbage.ts';
 import { silence } from '../../firmware-sim/behaviour/silence.ts';
 import { steady } from '../../firmware-sim/behaviour/steady.ts';
 import { createDevice } from '../../firmware-sim/device.ts';
-import { greenhouse } from '../../firmware-sim/greenhouse.ts';
+import { greenhouse } from '../../firmware-sim/shape/greenhouse.ts';
 import { DecodeError } from '../../src/codec/codec.ts';
 import { jsonCodec } from '../../src/codec/json.ts';
 
@@ -16,7 +16,10 @@ const noon = Date.UTC(2026, 5, 21, 12);
 const momentOf = (index: number, second: number, seed = 1): Moment => ({
   seed,
   index,
+  life: 0,
   seq: second + 1,
+  periodMs: 1_000,
+  phaseMs: 0,
   elapsedMs: second * 1_000,
   time: noon + second * 1_000,
 });
@@ -24,18 +27,22 @@ const seconds = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, offset) => from + offset);
 /** What a device of the greenhouse measures in each of those seconds. */
 const measured = (index: number, from: number, to: number, field: string, seed = 1) => {
-  const device = createDevice(greenhouse, index, 1);
+  const device = createDevice({ shape: greenhouse, index, boot: 1 });
   return seconds(from, to).map((second) => {
     const [message] = device.messagesAt(momentOf(index, second, seed));
     return message!.fields![field] as number;
   });
 };
-const sending = (behaviour: Behaviour, second: number): readonly Transmission[] =>
-  behaviour([{ fields: { temperature: 20 } }], momentOf(3, second));
+const warm: Behaviour = (before) => (moment) =>
+  before(moment).map((sent) => ({ ...sent, fields: { temperature: 20 } }));
+const sending = (behaviour: Behaviour, second: number) =>
+  behaviour(warm(asleep))(momentOf(3, second));
+const fieldsOf = (behaviour: Behaviour, second: number): readonly Fields[] =>
+  sending(behaviour, second).map(({ fields }) => fields);
 
 test('any message of a device can be made again, whatever was made before', () => {
-  const one = createDevice(greenhouse, 2, 7);
-  const other = createDevice(greenhouse, 2, 7);
+  const one = createDevice({ shape: greenhouse, index: 2, boot: 7 });
+  const other = createDevice({ shape: greenhouse, index: 2, boot: 7 });
   const inOrder = seconds(0, 200).map((second) => one.messagesAt(momentOf(2, second)));
   for (const second of [199, 0, 57, 57, 120]) {
     expect(other.messagesAt(momentOf(2, second))).toEqual(inOrder[second]);
@@ -48,7 +55,9 @@ test('devices and seeds differ in what they say', () => {
 });
 
 test('a message carries its identity, its time and its fields', () => {
-  const [message] = createDevice(greenhouse, 0, 5).messagesAt(momentOf(0, 9));
+  const [message] = createDevice({ shape: greenhouse, index: 0, boot: 5 }).messagesAt(
+    momentOf(0, 9),
+  );
   expect(message).toMatchObject({ device: 'gh-01', topic: 'sensors/gh-01/climate', boot: 5 });
   expect(jsonCodec.decode(message!.payload)).toEqual({
     ts: noon + 9_000,
@@ -100,7 +109,7 @@ test('the third device, and no other, is above 30 degrees for 15 to 25 seconds o
 
 test('behaviours work on what the ones before them would have sent', () => {
   const both = compose(steady({ fields: { temperature: 20 } }), drift('temperature', 3_600));
-  expect(sending(both, 5)).toEqual([{ fields: { temperature: 25 } }]);
+  expect(fieldsOf(both, 5)).toEqual([{ temperature: 25 }]);
   const quiet = compose(
     both,
     duplicate(1),
@@ -113,7 +122,7 @@ test('behaviours work on what the ones before them would have sent', () => {
 test('garbage makes no sense to the codec, and comes as often as it was asked for', () => {
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 2 ** 32 - 1 }), (seed) => {
-      const [sent] = garbage(1)([{ fields: {} }], momentOf(0, 1, seed));
+      const [sent] = garbage(1)(asleep)(momentOf(0, 1, seed));
       expect(() => jsonCodec.decode(sent!.garbage!)).toThrow(DecodeError);
     }),
   );
@@ -123,8 +132,8 @@ test('garbage makes no sense to the codec, and comes as often as it was asked fo
 });
 
 test('what makes no sense is said to hold no fields', () => {
-  const wild = { ...greenhouse, behaviourOf: () => compose(greenhouse.behaviourOf(0), garbage(1)) };
-  const [message] = createDevice(wild, 0, 1).messagesAt(momentOf(0, 1));
+  const wild = createDevice({ shape: greenhouse, index: 0, boot: 1, behaviour: garbage(1) });
+  const [message] = wild.messagesAt(momentOf(0, 1));
   expect(message!.fields).toBeUndefined();
   expect(message!.payload[0]).toBe(0xff);
 });

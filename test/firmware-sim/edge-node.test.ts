@@ -1,15 +1,24 @@
 import { expect, test } from 'vitest';
-import { createEdgeNode } from '../../firmware-sim/edge-node.ts';
-import { greenhouse } from '../../firmware-sim/greenhouse.ts';
+import { createDevice } from '../../firmware-sim/device.ts';
+import { sparkplug } from '../../firmware-sim/shape/sparkplug.ts';
 import { createCodec } from '../../src/codec/index.ts';
 
 const start = Date.UTC(2026, 10, 20);
 const momentOf = (seq: number) => ({
-  ...{ seed: 1, index: 0, seq, elapsedMs: seq * 1_000, time: start + seq * 1_000 },
+  ...{
+    seed: 1,
+    index: 0,
+    life: 0,
+    seq,
+    periodMs: 1_000,
+    phaseMs: 0,
+    elapsedMs: seq * 1_000,
+    time: start + seq * 1_000,
+  },
 });
 
 test('a host understands an edge node from its first word on, and asks it for nothing', () => {
-  const node = createEdgeNode(greenhouse, 0, 7);
+  const node = createDevice({ shape: sparkplug, index: 0, boot: 7 });
   const host = createCodec('sparkplug');
   const said: object[] = [];
   for (let seq = 1; seq <= 130; seq++) {
@@ -17,7 +26,7 @@ test('a host understands an edge node from its first word on, and asks it for no
       const found = host.find!(payload, topic, time);
       expect([found.problem, found.replies]).toEqual([undefined, undefined]);
       if (!('readings' in found)) throw new Error('No readings.');
-      expect(found.readings.at(-1)).toMatchObject({ device: 'gh-01', time, fields });
+      expect(found.readings.at(-1)).toMatchObject({ device: 'press-01', time, fields });
       said.push(...found.readings);
     }
   }
@@ -25,8 +34,8 @@ test('a host understands an edge node from its first word on, and asks it for no
 });
 
 test('what an edge node says at a moment depends on nothing that was before', () => {
-  const one = createEdgeNode(greenhouse, 3, 7);
-  const other = createEdgeNode(greenhouse, 3, 7);
+  const one = createDevice({ shape: sparkplug, index: 3, boot: 7 });
+  const other = createDevice({ shape: sparkplug, index: 3, boot: 7 });
   one.messagesAt(momentOf(1));
   expect(one.messagesAt(momentOf(62))).toEqual(other.messagesAt(momentOf(62)));
 });

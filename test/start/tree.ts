@@ -103,6 +103,17 @@ export function childrenOf(pid: number): number[] {
   }
 }
 
+/** Those of them that run a program of ours: the gateway and the fleet. */
+export function programsOf(pid: number): number[] {
+  return childrenOf(pid).filter((child) => {
+    try {
+      return readFileSync(`/proc/${child}/cmdline`, 'latin1').includes('main.js');
+    } catch {
+      return false;
+    }
+  });
+}
+
 /** Whether a process still runs; one that nobody has waited for does not. */
 export function isRunning(pid: number): boolean {
   try {
