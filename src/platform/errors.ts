@@ -34,8 +34,7 @@ export const errorTable = {
   GW_REPLAY_FAILED: 'The replay has ended before its time: {detail}',
   GW_LETTER_UNKNOWN:
     'There is no dead letter {detail}. See which there are with: tidegate letters list --all',
-  GW_CLIENT_UNKNOWN:
-    'No client {detail} is connected. See which are with: GET /api/v1/clients',
+  GW_CLIENT_UNKNOWN: 'No client {detail} is connected. See which are with: GET /api/v1/clients',
   GW_ADMIN_UNREACHABLE:
     'The gateway does not answer at {detail}. Start it with: tidegate run. If it runs with another configuration, give that with --config.',
   GW_ADMIN_REFUSED: 'The gateway refuses: {detail}',
