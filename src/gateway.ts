@@ -20,7 +20,6 @@ import { type ReadersParts, startReaders } from './flow/readers.ts';
 import { haveIdentities, rememberIdentities } from './flow/remember.ts';
 import type { Replay } from './flow/replay.ts';
 import { openCursorStore } from './log/cursor-store.ts';
-import type { Keyring } from './log/keyring.ts';
 import type { EventLog, Position } from './log/log.ts';
 import { createQuarantine } from './log/quarantine.ts';
 import { createReserve } from './log/reserve.ts';
@@ -31,8 +30,6 @@ import type { Source } from './source/source.ts';
 
 export interface GatewayParts extends ReadersParts {
   readonly log: LogOptions;
-  /** What the log and the cursors are encrypted with; without it they are in plain. */
-  readonly keys?: Keyring;
   readonly mappings: readonly IngestMapping[];
   /** What codecs are configured with beside their options. */
   readonly codecFiles?: CodecFiles;
@@ -104,7 +101,8 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
   cursorsAreOpen = true;
   // Where a new reader begins must not move on with a crash. A full disk saves it later.
   await cursors.save().catch(() => {});
-  quarantine.begin(async (finding) => await recordDamage(finding, parts, log));
+  const said = { ...parts, first: log.first };
+  quarantine.begin(async (finding) => await recordDamage(finding, said, log));
   const mappings = [parts.mappings, ...(parts.sourceMappings?.values() ?? [])].flat();
   const duplicates =
     parts.claimsIds === true || haveIdentities(mappings)

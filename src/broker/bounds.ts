@@ -1,3 +1,5 @@
+import { topicLevelsMax } from './decode/topic.ts';
+
 /** What the broker may hold, and for how long. `limits` in the configuration comes on top. */
 export interface Bounds {
   /** The size of a CONNECT, and the time from accepting a connection to having it whole. */
@@ -27,6 +29,8 @@ export interface Bounds {
   /** A client with more than this unsent is not read from, and has `drainMaxMs` to take it. */
   readonly unsentBytes: number;
   readonly drainMaxMs: number;
+  /** With more than this unsent of all, who has not little of it is as a subscriber that is slow. */
+  readonly unsentBytesTotal: number;
   readonly retainedMessages: number;
   readonly retainedBytes: number;
   /** Sessions kept for clients that are away, as a multiple of the connections. */
@@ -55,16 +59,17 @@ export const defaultBounds: Bounds = {
   totalMessages: 20_000,
   totalBytes: 16 * 2 ** 20,
   inflightMessages: 8192,
-  topicLevels: 128,
+  topicLevels: topicLevelsMax,
   sessionExpirySeconds: 90 * 86_400,
   slowBytes: 256 * 2 ** 10,
   unsentBytes: 2 ** 20,
   drainMaxMs: 5000,
+  unsentBytesTotal: 16 * 2 ** 20,
   retainedMessages: 50_000,
   retainedBytes: 32 * 2 ** 20,
   sessionsPerConnection: 2,
   queuedBytes: 4 * 2 ** 20,
-  queuedBytesTotal: 64 * 2 ** 20,
+  queuedBytesTotal: 24 * 2 ** 20,
   clientSubscriptions: 1000,
   totalSubscriptions: 50_000,
   addressShare: 0.75,

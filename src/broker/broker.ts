@@ -82,6 +82,7 @@ export async function openBroker(parts: EmbeddedBrokerParts): Promise<EmbeddedBr
   const guards = new Map<Connection, Guard>();
   const doors = new WeakMap<Connection, Door>();
   const clients = new Clients();
+  const unsent = { bytes: 0 };
   let stopping = false;
 
   const admission = new Admission(limits.connections, bounds.addressShare);
@@ -246,7 +247,7 @@ export async function openBroker(parts: EmbeddedBrokerParts): Promise<EmbeddedBr
       return false;
     },
     connected(socket, door) {
-      const connection = new Connection(socket, bounds, clock.monotonic);
+      const connection = new Connection(socket, bounds, clock.monotonic, unsent);
       const guard = new Guard(connection, { ...guardParts, packetBytes: door.packetBytes });
       guards.set(connection, guard);
       doors.set(connection, door);

@@ -5,6 +5,11 @@ import type { Bounds } from './bounds.ts';
 import { Frame } from './frame.ts';
 import { Traffic } from './traffic.ts';
 
+/** What all connections have unsent. */
+export interface Unsent {
+  bytes: number;
+}
+
 /** Up to this many bytes, one copy costs less than handing the pieces to the system one by one. */
 const copyBytes = 64 * 2 ** 10;
 const nothing = (): void => {};
@@ -34,7 +39,7 @@ export class Connection extends EventEmitter {
   destroyedAt = 0;
   /** Called when everything unsent has left after `write` returned false. */
   onDrain: () => void = nothing;
-  /** Called when less than `slowBytes` is unsent after there was more. */
+  /** Called when it is no longer slow, and now and then besides. */
   onRoom: () => void = nothing;
   /** What is written meanwhile goes nowhere: the CONNACK that aedes writes is written anew. */
   isMuted = false;
@@ -44,11 +49,15 @@ export class Connection extends EventEmitter {
   #stamps: number[] = [];
   #pendingBytes = 0;
   #needsDrain = false;
+  /** What of `#unsent` is this one's. */
+  #counted = 0;
+  readonly #unsent: Unsent;
   readonly #bounds: Bounds;
   readonly #now: () => number;
 
-  constructor(socket: Socket, bounds: Bounds, now: () => number) {
+  constructor(socket: Socket, bounds: Bounds, now: () => number, unsent: Unsent = { bytes: 0 }) {
     super();
+    this.#unsent = unsent;
     this.socket = socket;
     this.address = socket.remoteAddress ?? '';
     this.#bounds = bounds;
@@ -58,6 +67,7 @@ export class Connection extends EventEmitter {
       this.destroyed = true;
       this.#pending = [];
       this.#pendingBytes = 0;
+      this.#count(0);
       this.emit('end');
       this.emit('close');
     });
@@ -66,6 +76,16 @@ export class Connection extends EventEmitter {
   /** Bytes written and not yet taken by the system. */
   get writableLength(): number {
     return this.socket.writableLength + this.#pendingBytes;
+  }
+
+  /** More is unsent than a subscriber may have: of its own, or of all, and not little of it its own. */
+  get isSlow(): boolean {
+    const { slowBytes, unsentBytesTotal } = this.#bounds;
+    const { writableLength } = this;
+    if (writableLength > slowBytes) return true;
+    return (
+      writableLength > Math.min(shareBytes, slowBytes) && this.#unsent.bytes > unsentBytesTotal
+    );
   }
 
   /** Lets aedes read the first packet of the connection. The rest goes straight to its parser. */
@@ -97,6 +117,7 @@ export class Connection extends EventEmitter {
     if (this.#pending.length === 0) void settled.then(() => this.#flush());
     this.#pending.push(piece);
     this.#pendingBytes += bytes;
+    this.#count(this.#counted + bytes);
     if (this.writableLength < this.#bounds.unsentBytes) return true;
     this.#needsDrain = true;
     return false;
@@ -122,9 +143,11 @@ export class Connection extends EventEmitter {
     this.#pending = [];
     if (stamps.length > 0) this.#stamps = [];
     this.#pendingBytes = 0;
-    const isMuch = this.socket.writableLength + bytes > this.#bounds.slowBytes;
-    if (!this.#send(pending, stamps, bytes, isMuch ? this.#written : undefined)) return;
-    if (this.#needsDrain) void settled.then(() => this.#drained());
+    const few = Math.min(shareBytes, this.#bounds.slowBytes);
+    const isMuch = this.socket.writableLength + bytes > few;
+    const hasLeft = this.#send(pending, stamps, bytes, isMuch ? this.#written : undefined);
+    this.#count(this.socket.writableLength);
+    if (hasLeft && this.#needsDrain) void settled.then(() => this.#drained());
   }
 
   #send(
@@ -170,7 +193,14 @@ export class Connection extends EventEmitter {
     if (piece.body !== undefined) this.socket.write(piece.body);
   }
 
+  /** So much of it is unsent. */
+  #count(bytes: number): void {
+    this.#unsent.bytes += bytes - this.#counted;
+    this.#counted = bytes;
+  }
+
   #drained(): void {
+    this.#count(this.socket.destroyed ? 0 : this.socket.writableLength);
     if (this.destroyed) return;
     this.onDrain();
     if (!this.#needsDrain || this.socket.writableNeedDrain) return;
@@ -180,12 +210,15 @@ export class Connection extends EventEmitter {
 
   /** What was much has left. */
   readonly #written = (): void => {
-    if (!this.destroyed && this.writableLength < this.#bounds.slowBytes) this.onRoom();
+    this.#count(this.socket.destroyed ? 0 : this.socket.writableLength);
+    if (!this.destroyed && !this.isSlow) this.onRoom();
   };
 }
 
 type Piece = Uint8Array | string | Frame;
 
+/** This much may be unsent of each, however much is of all. */
+const shareBytes = 32 * 2 ** 10;
 /** From this size on a piece goes to the system as it is. */
 const largeBytes = 16 * 2 ** 10;
 

@@ -35,6 +35,13 @@ export interface Share {
   readonly subscriptionIds: readonly number[];
 }
 
+/** That of several subscriptions of one client, while it is being found. */
+export interface CombinedShare {
+  qos: 0 | 1 | 2;
+  retain: boolean;
+  readonly subscriptionIds: number[];
+}
+
 export function deliveryOf(message: Message, share: Share, giver?: Giver): Delivery {
   const { qos, retain, subscriptionIds } = share;
   const fresh = { id: 0, isSent: false, isRecorded: false, isCounted: false };

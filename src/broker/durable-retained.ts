@@ -1,35 +1,41 @@
 import { type MessageJson, messageJson, messageOfJson } from '../event/message-json.ts';
 import type { Bounds } from './bounds.ts';
 import { messageRecordOf } from './durable-records.ts';
-import type { MessageRecord } from './journal.ts';
+import type { MessageRecord, Position } from './journal.ts';
+import { Message } from './message.ts';
 
 interface Kept {
-  readonly message: MessageRecord;
+  message: Message;
   /** By the time that has elapsed. */
   readonly at: number;
 }
 
 export type RetainedRow = readonly [topic: string, at: number, message: MessageJson];
 
+/** The message at a place in the log, if somebody has it in memory, so that it is not there twice. */
+export type KnownMessage = (topic: string, position: Position) => Message | undefined;
+
 /** The retained messages that the log tells of, within the bounds that the broker keeps, too. */
 export class DurableRetained {
   readonly #kept = new Map<string, Kept>();
   readonly #bounds: Pick<Bounds, 'retainedMessages' | 'retainedBytes'>;
+  readonly #known: KnownMessage;
   #bytes = 0;
   #lookedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(bounds: Pick<Bounds, 'retainedMessages' | 'retainedBytes'>) {
+  constructor(bounds: Pick<Bounds, 'retainedMessages' | 'retainedBytes'>, known: KnownMessage) {
     this.#bounds = bounds;
+    this.#known = known;
   }
 
   /** An empty payload removes what is kept [MQTT-3.3.1-6]. Beyond the bounds nothing new is kept. */
-  store({ incomingId: _, ...message }: MessageRecord, at: number): void {
-    const { topic, payload } = message;
-    const size = sizeOf(message);
+  store(record: MessageRecord, at: number, position: Position = -1): void {
+    const { topic, payload } = record;
+    const size = sizeOf(topic.length + payload.length);
     const isFull = (): boolean => {
       const old = this.#kept.get(topic);
       if (old === undefined && this.#kept.size >= this.#bounds.retainedMessages) return true;
-      const more = size - (old === undefined ? 0 : sizeOf(old.message));
+      const more = size - (old === undefined ? 0 : sizeOf(old.message.bytes));
       return more > 0 && this.#bytes + more > this.#bounds.retainedBytes;
     };
     if (payload.length === 0) {
@@ -39,15 +45,22 @@ export class DurableRetained {
     if (isFull()) this.#removeExpired(at);
     if (isFull()) return;
     const old = this.#kept.get(topic);
-    this.#bytes += size - (old === undefined ? 0 : sizeOf(old.message));
-    this.#kept.set(topic, { message: { ...message, payload: alone(payload) }, at });
+    this.#bytes += size - (old === undefined ? 0 : sizeOf(old.message.bytes));
+    const message = this.#known(topic, position) ?? new Message(record, 0, position).keep();
+    this.#kept.set(topic, { message, at });
+  }
+
+  /** Somebody else may have the same message: it need not be there twice. */
+  adopt(message: Message, isSame: (position: Position) => boolean): void {
+    const old = this.#kept.get(message.topic);
+    if (old !== undefined && isSame(old.message.position)) old.message = message.keep();
   }
 
   #remove(topic: string): void {
     const old = this.#kept.get(topic);
     if (old === undefined) return;
     this.#kept.delete(topic);
-    this.#bytes -= sizeOf(old.message);
+    this.#bytes -= sizeOf(old.message.bytes);
   }
 
   /** Now and then: where none has expired, every new topic would ask for it. */
@@ -65,12 +78,12 @@ export class DurableRetained {
     return this.#bytes;
   }
 
-  values(): Iterable<Kept> {
-    return this.#kept.values();
+  *values(): Generator<{ readonly message: MessageRecord; readonly at: number }> {
+    for (const { message, at } of this.#kept.values()) yield { message: message.record(), at };
   }
 
   save(): RetainedRow[] {
-    return [...this.#kept.values()].map(({ message, at }) => {
+    return [...this.values()].map(({ message, at }) => {
       const { kind: _, topic, ...data } = message;
       return [topic, at, messageJson(data)];
     });
@@ -82,15 +95,7 @@ export class DurableRetained {
   }
 }
 
-const sizeOf = ({ topic, payload }: MessageRecord): number =>
-  overhead + topic.length + payload.length;
+const sizeOf = (bytes: number): number => overhead + bytes;
 /** Of a message, as JSON. */
 const overhead = 100;
 const lookMs = 1_000;
-
-/** In memory of its own: a small buffer is a piece of 8 KiB, and would keep all of that. */
-function alone(payload: Uint8Array): Buffer {
-  const copy = Buffer.allocUnsafeSlow(payload.length);
-  copy.set(payload);
-  return copy;
-}

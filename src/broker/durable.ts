@@ -3,11 +3,12 @@ import type { Clock } from '../platform/clock.ts';
 import type { Bounds } from './bounds.ts';
 import { decodePositions, encodePositions, PositionQueue } from './durable-queue.ts';
 import { messageRecordOf, sessionData, sessionRecordOf } from './durable-records.ts';
-import { DurableRetained, type RetainedRow } from './durable-retained.ts';
+import { DurableRetained, type KnownMessage, type RetainedRow } from './durable-retained.ts';
 import type { KeptState, KeptSubscription } from './durable-state.ts';
 import { DurableSubscriptions } from './durable-subscriptions.ts';
 import { ElapsedTime, type SavedTime, type Stamp } from './durable-time.ts';
 import type { MessageRecord, Position, SessionRecord } from './journal.ts';
+import type { Message } from './message.ts';
 
 /** An event of the log, as the fold takes it. */
 export type Recorded = CloudEvent & Stamp & { readonly position: Position };
@@ -16,6 +17,8 @@ export interface DurableParts {
   readonly bounds: Pick<Bounds, 'retainedMessages' | 'retainedBytes' | 'inflightMessages'>;
   /** Messages that wait for one session that is away, and for one group. */
   readonly queuedMessages: number;
+  /** Retained messages that are in memory already. */
+  readonly retainedAt?: KnownMessage;
 }
 
 /** What is left over of a will, by when it was left. */
@@ -83,7 +86,7 @@ export class Durable {
 
   constructor(parts: DurableParts) {
     this.#parts = parts;
-    this.#retained = new DurableRetained(parts.bounds);
+    this.#retained = new DurableRetained(parts.bounds, parts.retainedAt ?? (() => undefined));
   }
 
   /** About what a snapshot takes as JSON. */
@@ -162,6 +165,14 @@ export class Durable {
     };
   }
 
+  /** The broker has this retained message in memory. */
+  adoptRetained(
+    message: Message,
+    isSame = (position: Position) => position === message.position,
+  ): void {
+    this.#retained.adopt(message, isSame);
+  }
+
   snapshot(): SavedState {
     const positions = (queue: PositionQueue) => encodePositions(queue.toArray());
     return {
@@ -224,7 +235,7 @@ export class Durable {
     if (incomingId !== undefined) sender?.received.add(incomingId);
     // What the gateway says itself it says again when it starts.
     if (message.retain && from !== undefined && !topic.startsWith('$')) {
-      this.#retained.store(message, this.#time.ms);
+      this.#retained.store(message, this.#time.ms, position);
     }
     if (qos === 0) return;
     const { clients, groups } = this.#subscriptions.wanting(message);

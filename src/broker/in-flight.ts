@@ -77,7 +77,7 @@ export class InFlight {
 
   add(delivery: Delivery): void {
     this.#open.set(delivery.id, delivery);
-    this.bytes += delivery.message.bytes;
+    this.bytes += delivery.message.heldBytes;
     this.#take(delivery);
   }
 
@@ -88,7 +88,7 @@ export class InFlight {
 
   remove(delivery: Delivery): void {
     if (!this.#open.delete(delivery.id)) return;
-    this.bytes -= delivery.message.bytes;
+    this.bytes -= delivery.message.heldBytes;
     if (!delivery.isCounted) return;
     delivery.isCounted = false;
     this.#places += 1;

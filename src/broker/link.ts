@@ -36,9 +36,9 @@ export class Link {
     return this.connection.rights;
   }
 
-  /** Bytes that the client has not taken yet. */
-  get unsent(): number {
-    return this.connection.writableLength;
+  /** The client does not take what it is sent. */
+  get isSlow(): boolean {
+    return this.connection.isSlow;
   }
 
   /** Writes the PUBLISH, or says why that cannot be. */

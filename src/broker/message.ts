@@ -21,6 +21,10 @@ export interface Wanted {
   readonly subscriptionIds: readonly number[];
 }
 
+/** About what a message takes in memory besides its topic and payload. */
+const overheadBytes = 256;
+/** A payload that is kept and no longer than this is a text of so many characters: a buffer takes half a KiB more. */
+const compactBytes = 4 * 2 ** 10;
 /** Encodings that are remembered besides those of most subscribers. */
 const othersMost = 64;
 const noIds: readonly number[] = Object.freeze([]);
@@ -42,6 +46,8 @@ export class Message {
   /** Counts up from message to message, in the order in which they were routed. */
   sequence = 0;
   #payload: Uint8Array;
+  /** In the place of the payload: its bytes, each as a character. */
+  #compact: string | undefined;
   #isOwn = false;
   #isLasting = false;
   #encodedProperties: Uint8Array | undefined;
@@ -64,12 +70,22 @@ export class Message {
   }
 
   get payload(): Uint8Array {
-    return this.#payload;
+    return this.#compact === undefined ? this.#payload : Buffer.from(this.#compact, 'latin1');
   }
 
-  /** What it takes of a limit in bytes. */
+  /** It removes what is retained. */
+  get isEmpty(): boolean {
+    return this.bytes === this.topic.length;
+  }
+
+  /** Of its topic and payload. */
   get bytes(): number {
-    return this.topic.length + this.#payload.length;
+    return this.topic.length + (this.#compact ?? this.#payload).length;
+  }
+
+  /** What it takes of a limit on memory. */
+  get heldBytes(): number {
+    return this.bytes + overheadBytes + propertyBytes(this.properties);
   }
 
   isExpired(now: number): boolean {
@@ -95,7 +111,14 @@ export class Message {
     this.#isLasting = true;
     this.#frames = undefined;
     this.#others = undefined;
-    return this.own();
+    this.#encodedProperties = undefined;
+    if (this.#payload.length > compactBytes) return this.own();
+    if (this.#compact !== undefined) return this;
+    const { buffer, byteOffset, byteLength } = this.#payload;
+    this.#compact = Buffer.from(buffer, byteOffset, byteLength).toString('latin1');
+    this.#payload = noBytes;
+    this.#isOwn = true;
+    return this;
   }
 
   /** What to send to who wants it so. `now` is of the monotonic clock. */
@@ -139,7 +162,7 @@ export class Message {
     return {
       kind: 'message',
       topic: this.topic,
-      payload: this.#payload,
+      payload: this.payload,
       qos: this.qos,
       retain: this.retain,
       ...(this.properties !== undefined && { properties: this.properties }),
@@ -155,14 +178,29 @@ export class Message {
   }
 
   #encode(variant: PublishVariant, sharesPayload: boolean): Frame {
-    if (variant.version === 5) this.#encodedProperties ??= encodeProperties(this.properties);
-    const properties = this.#encodedProperties ?? noProperties;
+    let properties = noBytes;
+    if (variant.version === 5) {
+      properties = this.#encodedProperties ?? encodeProperties(this.properties);
+      if (!this.#isLasting) this.#encodedProperties = properties;
+    }
     return encodePublish(
-      { topic: this.topic, payload: this.#payload, properties },
+      { topic: this.topic, payload: this.payload, properties },
       variant,
       sharesPayload,
     );
   }
 }
-const noProperties = new Uint8Array(0);
+const noBytes: Uint8Array = new Uint8Array(0);
 const noAlias = { alias: 0, topicIsKnown: false, subscriptionIds: noIds } as const;
+
+function propertyBytes(properties: MessageProperties | undefined): number {
+  if (properties === undefined) return 0;
+  const { contentType = '', responseTopic = '', correlationData, userProperties } = properties;
+  let bytes = overheadBytes + contentType.length + responseTopic.length;
+  bytes += correlationData?.length ?? 0;
+  for (const [name, value] of userProperties ?? []) {
+    bytes += name.length + value.length + userPropertyBytes;
+  }
+  return bytes;
+}
+const userPropertyBytes = 96;

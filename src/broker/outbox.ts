@@ -143,7 +143,7 @@ export class Outbox {
       if (share.qos > 0) this.#wait(message, share, giver);
     } else if (share.qos === 0) {
       if (this.#retained !== undefined) this.#wait(message, share, giver);
-      else if (link.unsent > this.#parts.bounds.slowBytes) this.#drop('slow');
+      else if (link.isSlow) this.#drop('slow');
       else this.#write(link, deliveryOf(message, share));
     } else if (!this.#isClear || !this.#hasPlace(link)) {
       this.#wait(message, share, giver);
@@ -203,9 +203,9 @@ export class Outbox {
   }
 
   #hasPlace(link: Link): boolean {
-    const { slowBytes, queuedBytes } = this.#parts.bounds;
-    if (link.unsent > slowBytes) return false;
+    if (link.isSlow) return false;
     const flight = this.#flight;
+    const { queuedBytes } = this.#parts.bounds;
     return flight === undefined || (flight.places > 0 && flight.bytes <= queuedBytes);
   }
 
@@ -231,7 +231,7 @@ export class Outbox {
     for (;;) {
       const delivery = this.#retained?.head;
       if (delivery === undefined) break;
-      if (link.unsent > this.#parts.bounds.slowBytes) return false;
+      if (link.isSlow) return false;
       if (!this.#mayRead(link, delivery.message)) {
         // It never was there for this client.
       } else if (delivery.qos === 0) this.#write(link, delivery);

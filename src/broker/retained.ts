@@ -1,4 +1,5 @@
 import type { Bounds } from './bounds.ts';
+import type { Position } from './journal.ts';
 import type { Message } from './message.ts';
 
 interface Node {
@@ -33,6 +34,8 @@ export class Retained {
   readonly #dropped: () => void;
   #count = 0;
   #bytes = 0;
+  /** Told of every message that is kept from now on. */
+  onStored: (message: Message) => void = () => {};
   #sweptAt = Number.NEGATIVE_INFINITY;
 
   /** `now` is of the monotonic clock. */
@@ -53,26 +56,32 @@ export class Retained {
   /** An empty payload removes what is kept [MQTT-3.3.1-6]. Beyond the limits nothing new is kept. */
   store(message: Message): void {
     const levels = message.topic.split('/');
-    const node = this.#find(levels);
-    const old = node?.message;
-    if (message.payload.length === 0) {
+    if (message.isEmpty) {
+      const node = levels.length > this.#bounds.topicLevels ? undefined : this.#find(levels);
       if (node !== undefined) this.#remove(node);
       return;
     }
-    const overhead = levelBytes * levels.length;
-    const bytes = this.#bytes + message.bytes - (old?.bytes ?? -overhead);
-    const { retainedMessages, retainedBytes, topicLevels } = this.#bounds;
-    if (old === undefined && this.#count >= retainedMessages) this.#removeExpired();
-    const isNew = old === undefined && this.#count >= retainedMessages;
-    const isTooMuch = bytes > retainedBytes && bytes > this.#bytes;
-    if (isNew || isTooMuch || levels.length > topicLevels) {
+    if (levels.length > this.#bounds.topicLevels) {
       this.#dropped();
       return;
     }
-    if (old === undefined) this.#count += 1;
-    this.#bytes = bytes;
+    if (!this.#hasRoom(message, levels)) this.#removeExpired();
+    if (!this.#hasRoom(message, levels)) {
+      this.#dropped();
+      return;
+    }
+    const node = this.#create(levels);
+    if (node.message === undefined) this.#count += 1;
+    this.#bytes += message.heldBytes - (node.message?.heldBytes ?? 0);
     message.keep();
-    (node ?? this.#create(levels)).message = message;
+    node.message = message;
+    this.onStored(message);
+  }
+
+  /** The message that is kept under a topic, if that is the one at this place in the log. */
+  at(topic: string, position: Position): Message | undefined {
+    const message = this.#find(topic.split('/'))?.message;
+    return message?.position === position ? message : undefined;
   }
 
   /** What a new subscription gets; what changes meanwhile may be there or not. */
@@ -110,6 +119,20 @@ export class Retained {
     }
   }
 
+  #hasRoom(message: Message, levels: readonly string[]): boolean {
+    const { retainedMessages, retainedBytes } = this.#bounds;
+    let node: Node | undefined = this.#root;
+    let more = message.heldBytes;
+    for (const level of levels) {
+      node = node?.children?.get(level);
+      if (node === undefined) more += levelBytes;
+    }
+    const old = node?.message;
+    if (old === undefined && this.#count >= retainedMessages) return false;
+    more -= old?.heldBytes ?? 0;
+    return more <= 0 || this.#bytes + more <= retainedBytes;
+  }
+
   #find(levels: readonly string[]): Node | undefined {
     let node: Node | undefined = this.#root;
     for (const level of levels) {
@@ -127,6 +150,7 @@ export class Retained {
       if (child === undefined) {
         child = createNode(level, node);
         node.children.set(level, child);
+        this.#bytes += levelBytes;
       }
       node = child;
     }
@@ -136,7 +160,7 @@ export class Retained {
   #remove(node: Node): void {
     if (node.message === undefined) return;
     this.#count -= 1;
-    this.#bytes -= node.message.bytes + levelBytes * node.message.topic.split('/').length;
+    this.#bytes -= node.message.heldBytes;
     node.message = undefined;
     let empty = node;
     while (
@@ -145,6 +169,7 @@ export class Retained {
       (empty.children === undefined || empty.children.size === 0)
     ) {
       empty.parent.children!.delete(empty.level);
+      this.#bytes -= levelBytes;
       empty = empty.parent;
     }
   }
@@ -156,7 +181,8 @@ export class Retained {
     this.#sweptAt = now;
     const nodes = [this.#root];
     for (let node = nodes.pop(); node !== undefined; node = nodes.pop()) {
-      nodes.push(...(node.children?.values() ?? []));
+      // Not all at once as arguments: they may be more than a call takes.
+      for (const child of node.children?.values() ?? []) nodes.push(child);
       if (node.message?.isExpired(now)) this.#remove(node);
     }
   }

@@ -1,6 +1,6 @@
-import type { Share } from './delivery.ts';
+import type { CombinedShare } from './delivery.ts';
 import type { Message } from './message.ts';
-import { isOwn, merged, type Session, type Subscription, shareOf } from './session.ts';
+import { combine, combinedOf, isOwn, type Session, type Subscription, shareOf } from './session.ts';
 import { SharedGroup, type SharedGroupParts } from './shared-group.ts';
 import { TopicTree } from './topic-tree.ts';
 
@@ -103,7 +103,7 @@ export class Router {
       else if (!isOwn(taker, message)) taker.session.outbox.push(message, shareOf(taker, message));
       return;
     }
-    let shares: Map<Session, Share> | undefined;
+    let shares: Map<Session, CombinedShare> | undefined;
     for (const taker of takers) {
       if (taker instanceof SharedGroup) {
         taker.route(message);
@@ -117,8 +117,8 @@ export class Router {
       }
       shares ??= new Map();
       const before = shares.get(session);
-      const share = shareOf(taker, message);
-      shares.set(session, before === undefined ? share : merged(before, share));
+      if (before === undefined) shares.set(session, combinedOf(shareOf(taker, message)));
+      else combine(before, shareOf(taker, message));
     }
     if (shares === undefined) return;
     for (const [session, share] of shares) session.outbox.push(message, share);

@@ -1,4 +1,4 @@
-import type { Giver, Share } from './delivery.ts';
+import type { CombinedShare, Giver, Share } from './delivery.ts';
 import { Incoming } from './incoming.ts';
 import type { Position } from './journal.ts';
 import type { Message } from './message.ts';
@@ -103,13 +103,14 @@ export class Session implements Recipient {
   }
 
   shareOf(message: Message): Share | undefined {
-    let share: Share | undefined;
+    let share: CombinedShare | undefined;
     for (const [filter, subscription] of this.subscriptions) {
       if (subscription.sharedFilter !== undefined || !filterMatches(filter, message.topic))
         continue;
       if (isOwn(subscription, message)) continue;
       const next = shareOf(subscription, message);
-      share = share === undefined ? next : merged(share, next);
+      if (share === undefined) share = combinedOf(next);
+      else combine(share, next);
     }
     return share;
   }
@@ -140,11 +141,13 @@ export function shareOf({ request, subscriptionId }: Subscription, message: Mess
   };
 }
 
+export function combinedOf({ qos, retain, subscriptionIds }: Share): CombinedShare {
+  return { qos, retain, subscriptionIds: [...subscriptionIds] };
+}
+
 /** Of overlapping subscriptions a client gets one copy [MQTT-3.3.5-1], with what all have asked. */
-export function merged(share: Share, more: Share): Share {
-  return {
-    qos: Math.max(share.qos, more.qos) as 0 | 1 | 2,
-    retain: share.retain || more.retain,
-    subscriptionIds: [...share.subscriptionIds, ...more.subscriptionIds],
-  };
+export function combine(share: CombinedShare, more: Share): void {
+  share.qos = Math.max(share.qos, more.qos) as 0 | 1 | 2;
+  share.retain ||= more.retain;
+  for (const id of more.subscriptionIds) share.subscriptionIds.push(id);
 }

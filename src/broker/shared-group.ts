@@ -75,7 +75,7 @@ export class SharedGroup implements Giver {
     }
     if (!this.members.some(({ session }) => session.isConnected || session.isKept)) return;
     this.#waiting.push(message.own());
-    this.#hold(message.bytes);
+    this.#hold(message.heldBytes);
     this.#bound();
   }
 
@@ -83,7 +83,7 @@ export class SharedGroup implements Giver {
     if (this.members.length === 0) return;
     this.#waiting = [...messages, ...this.#waiting].sort((a, b) => a.sequence - b.sequence);
     let bytes = 0;
-    for (const message of messages) bytes += message.own().bytes;
+    for (const message of messages) bytes += message.own().heldBytes;
     this.#hold(bytes);
     this.#bound();
     this.give();
@@ -96,7 +96,7 @@ export class SharedGroup implements Giver {
     if (this.#inLog.length > 0) void this.#load();
     else while (given < this.#waiting.length && this.#giveOne(this.#waiting[given]!)) given += 1;
     let bytes = 0;
-    for (let index = 0; index < given; index++) bytes += this.#waiting[index]!.bytes;
+    for (let index = 0; index < given; index++) bytes += this.#waiting[index]!.heldBytes;
     if (given > 0) this.#waiting = this.#waiting.slice(given);
     this.#hold(-bytes);
     this.#isGiving = false;
@@ -138,7 +138,7 @@ export class SharedGroup implements Giver {
     ) {
       gone += 1;
       if (this.#inLog.length > 0) this.#inLog.shift();
-      else this.#hold(-this.#waiting.shift()!.bytes);
+      else this.#hold(-this.#waiting.shift()!.heldBytes);
     }
     if (gone > 0) dropped(gone);
   }
@@ -159,7 +159,7 @@ export class SharedGroup implements Giver {
       if (this.members.length === 0) return;
       this.#waiting = [...messages, ...this.#waiting];
       let bytes = 0;
-      for (const message of messages) bytes += message.bytes;
+      for (const message of messages) bytes += message.heldBytes;
       this.#hold(bytes);
       const missing = positions.length - messages.length;
       if (missing > 0) this.#parts.dropped(missing);

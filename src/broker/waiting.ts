@@ -37,14 +37,14 @@ export class WaitingQueue {
 
   push(item: Waiting): void {
     this.#items.push(item);
-    if (typeof item !== 'number') this.#hold(item.message.bytes);
+    if (typeof item !== 'number') this.#hold(item.message.heldBytes);
   }
 
   shift(): Waiting | undefined {
     const item = this.#items[this.#next];
     if (item === undefined) return undefined;
     this.#next += 1;
-    if (typeof item !== 'number') this.#hold(-item.message.bytes);
+    if (typeof item !== 'number') this.#hold(-item.message.heldBytes);
     if (this.#next === this.#items.length) {
       this.#items = [];
       this.#next = 0;
@@ -76,7 +76,7 @@ export class WaitingQueue {
       const delivery = found.get(item);
       if (delivery === undefined) continue;
       items.push(delivery);
-      this.#hold(delivery.message.bytes);
+      this.#hold(delivery.message.heldBytes);
     }
     this.#items = [...items, ...this.#items.slice(index)];
     this.#next = 0;

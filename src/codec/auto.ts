@@ -45,6 +45,7 @@ export function createAutoCodec(): Codec {
   return {
     name: 'auto',
     contentType: jsonCodec.contentType,
+    readsJsonObjects: true,
     find,
     decode(payload) {
       const first = firstCharacterOf(payload);

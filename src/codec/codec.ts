@@ -42,6 +42,8 @@ export interface Codec {
   /** Throws `DecodeError` for bytes that are not what they claim to be. */
   decode(payload: Uint8Array): Document;
   encode(document: Document): Uint8Array;
+  /** What begins with { it reads as the JSON codec does. */
+  readonly readsJsonObjects?: boolean;
   /**
    * Asked instead of `decode` where a codec has it: for formats that name devices, measurements and
    * times themselves, that need the topic, or of which a part may be read when the rest cannot.

@@ -36,6 +36,7 @@ export function unpacking(codec: Codec, encoding: ContentEncoding): Codec {
   const { find } = codec;
   return {
     ...codec,
+    readsJsonObjects: codec.readsJsonObjects === true && encoding === 'auto',
     decode: (payload) => codec.decode(plain(payload)),
     ...(find === undefined
       ? {}

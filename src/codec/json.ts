@@ -18,6 +18,7 @@ const integerMax = 2n ** 64n - 1n;
 export const jsonCodec: Codec = {
   name: 'json',
   contentType: 'application/json',
+  readsJsonObjects: true,
   decode(payload) {
     const text = textOf(payload);
     let document: Document;

@@ -15,6 +15,7 @@
 import { z } from 'zod';
 import { parseTemplate } from '../event/template.ts';
 import { parseTopicPattern, type TopicPattern } from '../event/topic.ts';
+import { duration } from '../kind/kind.ts';
 import { contentEncodings } from './content-encoding.ts';
 import { codecChoice, namesDevices } from './index.ts';
 import {
@@ -101,6 +102,11 @@ export const shape = z.strictObject({
     .optional()
     .describe(
       'Where the payload says when it was measured. Before the year 2000, or more than a day ahead of the gateway, it is not believed: the time of arrival stands, and the claim is kept as a field. Default: the time of arrival.',
+    ),
+  historicalAfter: duration
+    .optional()
+    .describe(
+      'Readings that are older than this when they arrive, as those a device kept while it was away, are marked historical: rules raise no alert for them. Needs time, or a payload that names it.',
     ),
   each: z
     .string()

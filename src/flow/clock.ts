@@ -156,9 +156,15 @@ export function withTiming(sink: Sink, timing: Timing): Sink {
     types: sink.types,
     async connect(signal) {
       const connection = await sink.connect(signal);
+      const { depth = 1 } = connection;
+      let before: Promise<unknown> = Promise.resolve();
       return {
+        depth,
         async deliver(entries, abort) {
-          return await connection.deliver(await timing.settle(entries as Entry[], abort), abort);
+          // One batch may have to wait for the clock, and the next must not go ahead of it.
+          const settled = before.then(() => timing.settle(entries as Entry[], abort));
+          before = settled;
+          return await connection.deliver(await settled, abort);
         },
         close: () => connection.close(),
       };

@@ -1,6 +1,7 @@
 import type { Codec, CodecFiles, Document, FoundReading } from '../codec/codec.ts';
 import { unpacking } from '../codec/content-encoding.ts';
 import { createCodec } from '../codec/index.ts';
+import { KnownLayouts } from '../codec/json-layout.ts';
 import { topicPartOf } from '../codec/mapping-fields.ts';
 import type { IngestMapping } from '../codec/mapping-options.ts';
 import { type Path, parsePath, valueAt } from '../codec/path.ts';
@@ -25,6 +26,8 @@ export interface CompiledMapping {
   readonly measurementStands: boolean;
   readonly time: TimeOf | undefined;
   readonly each: Path | undefined;
+  /** How its devices write JSON, as far as that is known. */
+  readonly layouts: KnownLayouts;
   readonly identity: Identity;
   /** Undefined where fields depend on more than paths: see `shaped-fields.ts`. */
   readonly fields: FieldReader | undefined;
@@ -87,6 +90,7 @@ function compile(
     deviceStands: mapping.device !== undefined && mapping.isFallback !== true,
     measurementStands: mapping.measurement !== undefined && mapping.isFallback !== true,
     time: timeOf(mapping),
+    layouts: new KnownLayouts(),
     each: mapping.each === undefined ? undefined : parsePath(mapping.each),
     identity: parseIdentity(mapping.identity),
     fields: shaped ? undefined : createFieldReader(mapping),

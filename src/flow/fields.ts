@@ -18,6 +18,8 @@ export interface FieldReader {
    * when there is no value at all, or beyond the limits.
    */
   read(document: Document, timeIsField: boolean): Fields;
+  /** An object of values alone is its own fields. */
+  readonly takesAll: boolean;
 }
 
 export function createFieldReader(mapping: IngestMapping): FieldReader {
@@ -54,6 +56,7 @@ function readerOfLeaves(mapping: IngestMapping): FieldReader {
   const skipButTime = skipOf(used);
   const onlyName = all.length === 1 && all[0]!.length === 1 ? all[0]![0]! : undefined;
   return {
+    takesAll: skip === undefined,
     read(document, timeIsField) {
       const passed = timeIsField ? skipButTime : skip;
       // Most documents are their own fields, or are but for one member.
@@ -77,6 +80,7 @@ function readerOfPaths(mapping: IngestMapping, fields: Fielding): FieldReader {
   }));
   const timePath = mapping.time === undefined ? undefined : parsePath(mapping.time.path);
   return {
+    takesAll: false,
     read(document, timeIsField) {
       const target = new Target();
       for (const { name, path } of wanted) {

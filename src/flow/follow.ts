@@ -98,6 +98,9 @@ export interface Gathering {
 
 const stepMs = 50;
 const passedMax = 50_000;
+/** Who goes through what is on the disk lets others have the processor after so long. */
+const turnMs = 2;
+const restMaxMs = 10;
 
 /** Gathers batches from just behind `after` up to `end`, behind which `next` must not be called. */
 export function openGathering(
@@ -112,6 +115,7 @@ export function openGathering(
   const reader = log.reader(after);
   let position: number = after;
   const told = options.told ?? { to: 0 };
+  let turnEndsAt = clock.monotonic() + turnMs;
   /** Has been read, and stands behind a hole. */
   let behindHole: readonly Entry[] = [];
 
@@ -137,6 +141,18 @@ export function openGathering(
     return { ...batch, hole: { from, to, before: entry, reason, toldTo: told.to } };
   };
   const caughtUp = (): boolean => behindHole.length === 0 && reader.caughtUp;
+
+  /**
+   * What is read from the disk is mostly in memory already: without this nobody else has a turn. Who
+   * wants nothing of it, as a lane for alerts behind a backlog of readings, rests for as long.
+   */
+  const yieldTurn = async (isWanted: boolean): Promise<void> => {
+    if (caughtUp()) return;
+    const overMs = clock.monotonic() - turnEndsAt;
+    if (overMs < 0) return;
+    await clock.sleep(isWanted ? 0 : Math.min(turnMs + overMs, restMaxMs), signal);
+    turnEndsAt = clock.monotonic() + turnMs;
+  };
 
   const next = async (): Promise<Batch> => {
     const eventsMax = options.batchSize.events;
@@ -166,6 +182,7 @@ export function openGathering(
       const to = entries.at(-1)!.position;
       missing += to - position - entries.length;
       position = to;
+      await yieldTurn(wanted.length > 0);
       if (wanted.length >= eventsMax || bytes >= bytesMax) break;
       // Who wants little of much must get on nevertheless.
       if (position - begun >= passedMax) break;

@@ -1,3 +1,4 @@
+import { brokerPath, cursorsPath } from '../log/cursor-file.ts';
 import type { EventLog } from '../log/log.ts';
 import type { Finding } from '../log/quarantine.ts';
 import type { Clock } from '../platform/clock.ts';
@@ -33,22 +34,31 @@ export async function recordGap(
   ]);
 }
 
-/** Says what the log itself has lost, whoever has seen it before. */
+const memoryPaths: readonly string[] = [cursorsPath, brokerPath];
+
+/**
+ * Says what the log itself has lost, whoever has seen it before; and by the name of the file what
+ * readers remembered of events that stood before `first` and cannot be read once more.
+ */
 export async function recordDamage(
-  { path, from: offset, positions }: Finding,
-  { id: gateway, clock }: { readonly id: string; readonly clock: Clock },
+  finding: Finding,
+  { id: gateway, clock, first }: { id: string; clock: Clock; first: number },
   log: EventLog,
 ): Promise<void> {
-  const { from, to } = positions ?? { from: 1 };
+  const { path, from: offset, setAside = '' } = finding;
+  const isMemory = memoryPaths.includes(path);
+  const reader = isMemory ? path : 'log';
+  const { from, to } = isMemory ? { from: 1, to: first - 1 } : (finding.positions ?? { from: 1 });
   if (to === undefined || to < from) return;
+  const place = isMemory ? setAside : `${path}.${offset}`;
   await log.append([
     {
       type: 'gap',
-      source: `/gateways/${gateway}/log`,
-      subject: 'log',
+      source: `/gateways/${gateway}/${reader}`,
+      subject: reader,
       time: clock.now(),
-      id: `gap.log.${from}.${to}.${path}.${offset}`,
-      data: { reader: 'log', from, to, reason: 'damaged' },
+      id: `gap.${reader}.${from}.${to}.${place}`,
+      data: { reader, from, to, reason: 'damaged' },
     },
   ]);
 }

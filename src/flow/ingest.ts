@@ -70,11 +70,12 @@ export function createIngest(parts: IngestParts): Ingest {
       metrics.empty.inc(labels);
       return;
     }
-    if (message.topic.startsWith(commandTopics)) {
+    const route = routeOf(message.topic);
+    // No mapping is asked about them.
+    if (route === undefined && message.topic.startsWith(commandTopics)) {
       drafts.push(commandOf(message, source));
       return;
     }
-    const route = routeOf(message.topic);
     const passed =
       route === undefined ? 'unmatched' : addDrafts(drafts, message, route, source, reply);
     if (passed === 'ignored') metrics.ignored.inc(labels);

@@ -8,6 +8,7 @@ import type { Metrics } from '../platform/metrics.ts';
 import type { Random } from '../platform/random.ts';
 import type { SchemaRegistry } from '../schema/registry.ts';
 import type { Source } from '../source/source.ts';
+import { branching } from './branching.ts';
 import { withCommands } from './commands.ts';
 import type { DuplicateWindow } from './duplicates.ts';
 import { createHostStates } from './host-state.ts';
@@ -31,6 +32,8 @@ export interface ListenParts {
 }
 
 const sourceRetry: Retry = { minMs: 500, maxMs: 60_000 };
+/** What fails sooner is not well yet: a broker that takes us and sends us away is not asked all the time. */
+const steadyMs = 10_000;
 
 /**
  * Opens every source, and opens it again when it fails. `fail` is told when one that everybody
@@ -47,9 +50,10 @@ export function listen(
   leave(): void;
   readonly ended: Promise<unknown>;
 } {
-  const { metrics, logger } = parts;
+  const { metrics, logger, clock } = parts;
   const hosts = createHostStates(parts.mappings, parts);
   const opened: Promise<void>[] = [];
+  const branch = branching(signal);
   const ended = parts.sources.map(async (source) => {
     const { name: label, mayBeAway = false } = source;
     const up = metrics.sourceUp.labels({ source: label });
@@ -62,15 +66,23 @@ export function listen(
     const ingest = withCommands(ingestOf(source, parts), parts.sources, logger);
     await supervise(
       async (healthy) => {
-        await source.run(ingest, signal, () => {
-          healthy();
-          up.set(1);
-          hosts.online(source);
-          open();
-        });
+        const attempt = branch();
+        let openedAt: number | undefined;
+        try {
+          await source.run(ingest, attempt.signal, () => {
+            openedAt = clock.monotonic();
+            up.set(1);
+            hosts.online(source);
+            open();
+          });
+        } finally {
+          attempt.leave();
+          if (openedAt !== undefined && clock.monotonic() - openedAt >= steadyMs) healthy();
+        }
       },
       {
-        ...{ retry: sourceRetry, clock: parts.clock, random: parts.random, signal },
+        ...{ clock, random: parts.random, signal: branch().signal },
+        retry: { ...sourceRetry, maxMs: source.retryMaxMs ?? sourceRetry.maxMs },
         isFinal: (error) => !mayBeAway && error instanceof GatewayError,
         onFailure(error, waitMs) {
           up.set(0);

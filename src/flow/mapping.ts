@@ -9,6 +9,7 @@ import {
   payloadObjection,
   topicObjection,
 } from './compiled-mapping.ts';
+import { markingHistorical } from './historical.ts';
 import {
   createRoute,
   foundBy,
@@ -68,7 +69,11 @@ export function candidatesFor(
   for (const mapping of compiled) {
     const levels = levelsOf(mapping, topic);
     if (levels === undefined || topicObjection(mapping, topic, levels) !== undefined) continue;
-    candidates.push(createRoute(mapping, topic, levels, parts));
+    const route = createRoute(mapping, topic, levels, parts);
+    const { historicalAfter } = mapping.mapping;
+    candidates.push(
+      historicalAfter === undefined ? route : markingHistorical(route, historicalAfter),
+    );
     if (mapping.ofPayload.length === 0) break;
   }
   return candidates;

@@ -1,4 +1,5 @@
 import type { Cursor, CursorStore } from '../log/cursor.ts';
+import type { Keyring } from '../log/keyring.ts';
 import type { EventLog, Position } from '../log/log.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Disk } from '../platform/disk.ts';
@@ -28,6 +29,8 @@ export interface ReadersParts {
   /** The id of the gateway. */
   readonly id: string;
   readonly disk: Disk;
+  /** What the log and the cursors are encrypted with; without it they are in plain. */
+  readonly keys?: Keyring;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -57,7 +60,9 @@ export function startReaders(
 ) {
   const deliverParts: DeliverParts = { ...parts, gateway: parts.id, log };
   const open = (name: string, from: 'oldest' | 'newest'): Cursor => {
-    return cursors.open(name, () => (from === 'oldest' ? ((log.first - 1) as Position) : log.last));
+    // What was lost with its cursor must not be passed over in silence.
+    const isOldest = from === 'oldest' || cursors.isDamaged;
+    return cursors.open(name, () => (isOldest ? ((log.first - 1) as Position) : log.last));
   };
   const place = (name: string, from: SinkUse['from']) =>
     openLane(open(name, from), log.last, cursors.save);

@@ -1,12 +1,14 @@
 /**
  * WHICH REPLAYS ARE UNDER WAY: the file `replays`, so that a gateway that was ended in the middle of one
- * can say so.
- *
- *   { "version": 1, "replays": [{ "sink": "influx", "from": 1795000000000, "to": …, "delivered": 1200 }] }
+ * can say so. It has the form of the cursors, since names of devices may be in it: a line for each sink,
+ * whose state is an `Unfinished`.
  */
+import { createCursorWriter, replaysPath as path, readCursorFile } from '../log/cursor-file.ts';
+import { type Keyring, noKeys } from '../log/keyring.ts';
 import type { Disk } from '../platform/disk.ts';
 import { messageOf } from '../platform/errors.ts';
-import type { Logger } from '../platform/logger.ts';
+import { type Logger, silentLogger } from '../platform/logger.ts';
+import type { Random } from '../platform/random.ts';
 
 /** What is left of a replay: recorded from one time to the other, in milliseconds since the epoch. */
 export interface Unfinished {
@@ -26,9 +28,6 @@ export interface ReplayNotes {
   remove(sink: string): Promise<void>;
 }
 
-const path = 'replays';
-const version = 1;
-
 /** The command that delivers what is left. */
 export function resumeCommandOf({ sink, from, to, device, type, rate }: Unfinished): string {
   const words = ['tidegate replay', '--sink', quoted(sink), '--from', isoOf(from)];
@@ -47,11 +46,16 @@ const quoted = (text: string): string =>
 export function openReplayNotes(parts: {
   readonly disk: Disk;
   readonly logger: Logger;
+  readonly random: Random;
+  readonly keys?: Keyring;
 }): ReplayNotes {
-  const { disk, logger } = parts;
+  const { disk, logger, keys = noKeys } = parts;
+  const bytesOf = createCursorWriter(keys, parts.random);
   const running = new Map<string, Unfinished>();
   const tell = async (): Promise<void> => {
-    const found = unfinishedIn(await disk.read(path));
+    // A damaged one is told of by nobody: it is only a reminder.
+    const { lines } = await readCursorFile(disk, silentLogger, keys, path);
+    const found = [...lines.values()].flatMap(unfinishedIn);
     for (const each of found) {
       const { sink, delivered } = each;
       logger.warn(
@@ -59,7 +63,7 @@ export function openReplayNotes(parts: {
         'A replay was interrupted when the gateway ended.',
       );
     }
-    if (found.length > 0) await disk.remove(path);
+    await disk.remove(path);
   };
   let turn: Promise<void> = Promise.resolve();
   const inTurn = (work: () => Promise<void>): Promise<void> => {
@@ -70,8 +74,8 @@ export function openReplayNotes(parts: {
   };
   const save = async (): Promise<void> => {
     if (running.size === 0) return await disk.remove(path);
-    const replays = [...running.values()];
-    await disk.replace(path, Buffer.from(`${JSON.stringify({ version, replays })}\n`));
+    const lines = [...running].map(([name, state]) => JSON.stringify({ name, position: 0, state }));
+    await disk.replace(path, bytesOf(lines));
   };
   void inTurn(tell);
   return {
@@ -86,16 +90,8 @@ export function openReplayNotes(parts: {
   };
 }
 
-/** Nothing for a file that is damaged, or of a newer version: it is only a reminder. */
-function unfinishedIn(bytes: Uint8Array | undefined): Unfinished[] {
-  if (bytes === undefined) return [];
-  try {
-    const saved = JSON.parse(Buffer.from(bytes).toString('utf8'));
-    if (saved.version !== version || !Array.isArray(saved.replays)) return [];
-    return (saved.replays as Unfinished[]).filter(
-      ({ sink, from }) => typeof sink === 'string' && Number.isFinite(from),
-    );
-  } catch {
-    return [];
-  }
+/** Nothing for a line of some other form. */
+function unfinishedIn(line: string): Unfinished[] {
+  const { state } = JSON.parse(line) as { readonly state: Unfinished | null };
+  return typeof state?.sink === 'string' && Number.isFinite(state.from) ? [state] : [];
 }

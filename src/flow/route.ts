@@ -7,11 +7,13 @@ import {
   NoValueError,
   type Reply,
 } from '../codec/codec.ts';
+import { LayoutReader } from '../codec/json-layout.ts';
 import { valueAt } from '../codec/path.ts';
 import type { Draft, EventData } from '../event/event.ts';
 import type { Message } from '../source/source.ts';
 import type { CompiledMapping } from './compiled-mapping.ts';
 import type { Fields } from './fields.ts';
+import { fixedReadingOf } from './fixed-reading.ts';
 import { identityOf } from './identity.ts';
 import { checkLength, foundTagReader, type Source, sourceOf, tagReader } from './naming.ts';
 import { believable, type TimeParts, timeIn } from './reading-time.ts';
@@ -188,7 +190,19 @@ export function createRoute(
     if (problem === undefined && replies === undefined) return readings;
     return { ...readings, ...(problem && { problem }), ...(replies && { replies }) };
   };
+  const fixedReading = fixedReadingOf(mapping, device, measurement, tagsOf, parts.source);
   const { codec } = mapping;
+  const learning = codec.readsJsonObjects === true ? new LayoutReader(mapping.layouts) : undefined;
+  const readSlowly = (message: Message): Readings => {
+    if (codec.find === undefined) {
+      const document = codec.decode(message.payload);
+      learning?.learn(message.payload, document);
+      return readingsOf(document, message);
+    }
+    const found = foundBy(codec, message);
+    if ('document' in found) learning?.learn(message.payload, found.document);
+    return readFound(found, message);
+  };
   return {
     mapping,
     codec,
@@ -198,9 +212,11 @@ export function createRoute(
     read(message) {
       if (mapping.mapping.ignore === true) return ignored;
       try {
-        return codec.find === undefined
-          ? readingsOf(codec.decode(message.payload), message)
-          : readFound(foundBy(codec, message), message);
+        const known = learning?.read(message.payload);
+        if (known === undefined) return readSlowly(message);
+        return fixedReading === undefined
+          ? readingsOf(known, message)
+          : { drafts: [fixedReading(known, message)] };
       } catch (error) {
         if (!allowEmpty || !(error instanceof NoValueError)) throw error;
         return { drafts: [] };

@@ -38,6 +38,8 @@ export interface RunningMemory {
 /** A snapshot is due when reading on from the last one would take reading so much. */
 const eventsMax = 50_000;
 const bytesMax = 8 * 2 ** 20;
+/** As often for small events as for those of this size. */
+const eventBytes = 160;
 /** What any event takes of it at least. */
 const entryBytes = 48;
 /** A large snapshot waits for so many times its own size, within an eighth of the log. */
@@ -73,7 +75,9 @@ export function startMemory(
   const isDue = (): boolean => {
     const wanted = Math.max(bytesMax, memory.bytes * timesItself);
     const share = Math.floor(parts.maxBytes / 8);
-    return position - cursor.position >= eventsMax || passedBytes >= Math.min(wanted, share);
+    const due = Math.min(wanted, share);
+    const events = Math.max(eventsMax, due / eventBytes);
+    return position - cursor.position >= events || passedBytes >= due;
   };
   /** Stands in for the cursor, which is moved only now and then. */
   const place: Cursor = {

@@ -13,6 +13,8 @@ import {
 
 /** Longest ASCII text that is copied character by character: calling into C++ costs more. */
 const shortText = 24;
+/** Longest text for which room is made as if each of its characters took three bytes. */
+const longText = 1_024;
 const scaledMax = 2 ** 30;
 /** What any number needs at the most. */
 const numberBytes = 10;
@@ -84,7 +86,7 @@ export class ByteWriter {
   }
 
   text(value: string): void {
-    if (value.length <= shortText && this.ascii(value)) return;
+    if (value.length <= shortText ? this.ascii(value) : this.longAscii(value)) return;
     const length = Buffer.byteLength(value);
     // Half of a surrogate pair has no UTF-8.
     if (length > value.length && /\p{Surrogate}/u.test(value)) {
@@ -182,6 +184,18 @@ export class ByteWriter {
     bytes[at] = length * 2;
     this.at = at + 1 + length;
     return true;
+  }
+
+  /** Writes first: only ASCII takes a byte for each character. Asking before costs as much again. */
+  private longAscii(value: string): boolean {
+    const { length } = value;
+    if (length > longText) return false;
+    const { at } = this;
+    this.reserve(length * 3 + 5);
+    this.varint(length * 2);
+    const written = this.bytes.write(value, this.at);
+    this.at = written === length ? this.at + length : at;
+    return written === length;
   }
 
   private grow(count: number): void {

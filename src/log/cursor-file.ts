@@ -1,17 +1,18 @@
 /**
  * THE CURSORS ON DISK: the file `cursors`, text, replaced whole.
  *
- *   tidegate-cursors 1                                                               in plain
+ *   tidegate-cursors 1 lines <how many follow>                                       in plain
  *   <crc32 of what follows the space, 8 hex digits> {"name":…,"position":…,"state":…}
  *   …
  *
- *   tidegate-cursors 2                                                               encrypted
+ *   tidegate-cursors 2 lines <how many follow>                                       encrypted
  *   <crc32 of what follows the space, 8 hex digits> <key id, 8 hex digits>.<base64>
  *   …
  *
  * base64 of salt 16 bytes | nonce 12 bytes | the JSON under AES-256-GCM | tag 16 bytes. The salt is
  * drawn by each process, and the key derived with it, so that no key seals more than one life of a
- * gateway. Each line has its own checksum, so that damage costs one cursor and not the others.
+ * gateway. Each line has its own checksum, so that damage costs one cursor and not the others. The
+ * number of lines tells a file that was cut off behind one of them.
  */
 import { crc32 } from 'node:zlib';
 import type { Disk } from '../platform/disk.ts';
@@ -28,7 +29,9 @@ import { isUnreadable } from './weather.ts';
 export const cursorsPath = 'cursors';
 /** The cursor of the broker, with all that it remembers: too much to be written as often as the others. */
 export const brokerPath = 'broker';
-export type CursorsPath = typeof cursorsPath | typeof brokerPath;
+/** Which replays are under way, a line each, by the names of their sinks. */
+export const replaysPath = 'replays';
+export type CursorsPath = typeof cursorsPath | typeof brokerPath | typeof replaysPath;
 const heading = 'tidegate-cursors';
 const versionPlain = 1;
 const versionSealed = 2;
@@ -58,12 +61,14 @@ export function createCursorWriter(keys: Keyring, random: Random) {
   const seal = current === undefined ? undefined : createSeal({ key: current, random });
   const version = seal === undefined ? versionPlain : versionSealed;
   return (lines: Iterable<string>): Buffer => {
-    let text = `${heading} ${version}\n`;
+    let text = '';
+    let count = 0;
     for (const json of lines) {
       const line = seal === undefined ? json : seal(json);
       text += `${sumOf(line)} ${line}\n`;
+      count++;
     }
-    return Buffer.from(text);
+    return Buffer.from(`${heading} ${version} lines ${count}\n${text}`);
   };
 }
 
@@ -115,9 +120,10 @@ export async function readCursorFile(
   if (bytes === undefined) return { lines: saved, isCurrent: true, damaged };
   const text = Buffer.from(bytes).toString('latin1');
   const [first, ...lines] = text.split('\n');
-  const found = new RegExp(`^${heading} (\\d+)$`).exec(first!)?.[1];
+  const [, found, count] = new RegExp(`^${heading} (\\d+)(?: lines (\\d+))?$`).exec(first!) ?? [];
   const currentId = keys.current?.id ?? 0;
-  let isCurrent = Number(found) === (currentId === 0 ? versionPlain : versionSealed);
+  const versionNow = currentId === 0 ? versionPlain : versionSealed;
+  let isCurrent = Number(found) === versionNow && count !== undefined;
   let at = first!.length + 1;
   lines.forEach((bytesOfLine, index) => {
     const from = at;
@@ -135,6 +141,13 @@ export async function readCursorFile(
       );
     }
   });
+  const linesThere = lines.filter((line) => line !== '').length;
+  // Files without a number were written before there was one, and never without a line.
+  const linesSaid = count === undefined ? Math.max(1, linesThere) : Number(count);
+  if (found !== undefined && linesSaid !== linesThere) {
+    damaged.push({ from: bytes.length, to: bytes.length });
+    logger.warn({ path }, 'Cursors are missing; their readers begin as if they were new.');
+  }
   const isNewer = Number(found) > versionSealed;
   // Lines of a newer version have another form: where there are some of ours, a digit has changed.
   if (isNewer && saved.size === 0) {

@@ -18,7 +18,7 @@ import { type Keyring, noKeys } from './keyring.ts';
 import type { Position } from './log.ts';
 import { type Quarantine, quarantineFolder } from './quarantine.ts';
 import { noReserve, type Reserve } from './reserve.ts';
-import { isNoRoom, isWeather } from './weather.ts';
+import { isNoRoom, isUnreadable, isWeather } from './weather.ts';
 
 /** What saving may write on average, so that a large state does not wear out the disk. */
 const bytesPerSecondMax = 2 ** 16;
@@ -136,6 +136,7 @@ export async function openCursorStore(
   for (const json of saved.values()) newest = Math.max(newest, reachedBy(savedLineOf(json)));
   return {
     newest: newest as Position,
+    isDamaged: found.damaged.length > 0,
     open(name, start) {
       const known = cursors.get(name);
       if (known !== undefined) return known;
@@ -170,14 +171,21 @@ async function keepDamaged(
   disk: Disk,
   quarantine: Quarantine,
 ): Promise<void> {
-  const bytes = await disk.read(path);
+  const what = 'Cursors are damaged; their readers begin as if they were new.';
+  const finding = { what, path, from: damaged[0]!.from, to: damaged.at(-1)!.to };
+  let bytes: Uint8Array | undefined;
+  try {
+    bytes = await disk.read(path);
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    // There is nothing that could be kept.
+    quarantine.note(finding);
+  }
   if (bytes === undefined) return;
   const sum = crc32(bytes).toString(16).padStart(8, '0');
   const setAside = `${quarantineFolder}/${path}-${sum}`;
   if ((await disk.size(setAside)) === undefined) await disk.replace(setAside, bytes);
-  const what = 'Cursors are damaged; their readers begin as if they were new.';
-  const { from } = damaged[0]!;
-  quarantine.note({ what, path, from, to: damaged.at(-1)!.to, setAside });
+  quarantine.note({ ...finding, setAside });
 }
 
 const ifWeather = (logger: Logger) => (error: unknown) => {
@@ -205,7 +213,7 @@ interface CursorParts {
 
 class SavedCursor implements Cursor {
   readonly name: string;
-  readonly state: Json;
+  state: Json;
   position: Position;
   saved: Position;
   /** What goes to disk next, or went there last. */
@@ -213,8 +221,7 @@ class SavedCursor implements Cursor {
   private landedLast: Captured | undefined;
   private readonly parts: CursorParts;
   private snapshot: (() => Json) | undefined;
-  /** The newest state known, and whether `position` has moved since it was captured. */
-  private stateNow: Json;
+  /** Whether `position` has moved since it was captured. */
   private isStale: boolean;
   private isBusy = false;
   private capturedAt = Number.NEGATIVE_INFINITY;
@@ -224,7 +231,6 @@ class SavedCursor implements Cursor {
     this.position = position;
     this.saved = position;
     this.state = state;
-    this.stateNow = state;
     this.parts = parts;
     this.isStale = parts.isNew;
   }
@@ -252,16 +258,20 @@ class SavedCursor implements Cursor {
   /** Takes position and state together if they belong together now; says if there is news for the disk. */
   capture(): boolean {
     if (this.isStale && !(this.isBusy && this.snapshot !== undefined)) {
-      if (this.snapshot !== undefined) this.stateNow = this.snapshot();
+      const { name, position } = this;
+      const state = this.snapshot === undefined ? this.newestState() : this.snapshot();
       this.snapshot = undefined;
-      this.captured = {
-        position: this.position,
-        json: JSON.stringify({ name: this.name, position: this.position, state: this.stateNow }),
-      };
+      this.captured = { position, json: JSON.stringify({ name, position, state }) };
+      // It may be large: that it is there as JSON is enough.
+      this.state = null;
       this.isStale = false;
       this.capturedAt = this.parts.clock.monotonic();
     }
     return this.captured !== this.landedLast;
+  }
+
+  private newestState(): Json {
+    return this.captured === undefined ? this.state : savedLineOf(this.captured.json).state;
   }
 
   landed(captured: Captured): void {

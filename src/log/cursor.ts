@@ -33,6 +33,8 @@ export interface CursorStore {
   open(name: string, start: () => Position): Cursor;
   /** Every open cursor. */
   readonly all: Iterable<Cursor>;
+  /** The file was damaged when it was opened: a cursor that is new may be one that was lost. */
+  readonly isDamaged: boolean;
   /** Saves what has moved. */
   save(): Promise<void>;
   /** Saves, then stops saving. */

@@ -2,7 +2,7 @@ import type { Disk } from '../platform/disk.ts';
 import { messageOf } from '../platform/errors.ts';
 import { silentLogger } from '../platform/logger.ts';
 import { thinnedOf } from './absence.ts';
-import { brokerPath, cursorsPath, readCursorFile } from './cursor-file.ts';
+import { brokerPath, cursorsPath, readCursorFile, replaysPath } from './cursor-file.ts';
 import { EventDecoder } from './event-decoder.ts';
 import { groupBytesMax, segmentHeaderBytes } from './format.ts';
 import { groupAt } from './group.ts';
@@ -125,10 +125,11 @@ export async function openLogInspector(disk: Disk, keys = noKeys): Promise<LogIn
         }
         expected = yield* verifyWhole(disk, keys, segment, next, expected);
       }
-      for (const path of [cursorsPath, brokerPath] as const) {
+      for (const path of [cursorsPath, brokerPath, replaysPath] as const) {
         const { damaged } = await readCursorFile(disk, silentLogger, keys, path);
-        for (const { from: offset } of damaged)
-          yield { path, offset, problem: 'a line is damaged' };
+        for (const { from: offset, to } of damaged) {
+          yield { path, offset, problem: to > offset ? 'a line is damaged' : 'lines are missing' };
+        }
       }
     },
   };

@@ -18,7 +18,7 @@ const silenceOptions = z.strictObject({
 
 /**
  * Fires when a device of which there was a reading has given none for `after`; its next reading
- * resolves it. What counts is the time for which the gateway was listening, so a night without
+ * resolves it. That it is offline is no sign of life. What counts is the time for which the gateway was listening, so a night without
  * power silences nobody. A device is known from its first reading on, as long as it is among the
  * 100,000 that were heard last; one that is forgotten while it is silent is resolved.
  */
@@ -43,7 +43,7 @@ function createSilence(options: z.output<typeof silenceOptions>, name: string): 
     cause,
   });
   const hear = (reading: CloudEvent<'reading'>, elapsedMs: number): Verdict | undefined => {
-    if (isWanted !== undefined && !isWanted(reading)) return undefined;
+    if ((isWanted !== undefined && !isWanted(reading)) || saysGone(reading)) return undefined;
     const { subject, time } = reading;
     const known = devices.find(subject);
     if (known?.incident === undefined) {
@@ -77,6 +77,11 @@ function createSilence(options: z.output<typeof silenceOptions>, name: string): 
     snapshot: devices.snapshot,
     restore: devices.restore,
   };
+}
+
+/** That a device is offline, others say of it: a broker its last will, a bridge what it no longer hears. */
+function saysGone({ data: { measurement, fields } }: CloudEvent<'reading'>): boolean {
+  return fields.online === false && (measurement === 'presence' || measurement === 'status');
 }
 
 function createSummary(options: z.output<typeof silenceOptions>, rule: string) {

@@ -269,14 +269,10 @@ const compress = promisify(gzip);
 // Below this, compressing takes longer than sending.
 const gzipBytesMin = 1_024;
 
-/** One batch is with the server, and the next is encoded and compressed meanwhile. */
-const depth = 2;
-
 function connectionOf(its: ConnectionParts): Connection {
   const { client, target, headers, encode, given, parts } = its;
-  const free = Array.from({ length: depth }, () => createLineBatch(encode));
+  const batch = createLineBatch(encode);
   const gzipHeaders = { ...headers, 'content-encoding': 'gzip' };
-  let before: Promise<unknown> = Promise.resolve();
 
   const pack = async (body: Buffer) => {
     const isCompressed = given.gzip && body.length >= gzipBytesMin;
@@ -284,30 +280,18 @@ function connectionOf(its: ConnectionParts): Connection {
     return { headers: gzipHeaders, body: await compress(body, { level: 1 }) };
   };
   const deliver = async (events: readonly CloudEvent[], signal: AbortSignal) => {
-    const batch = free.pop() ?? createLineBatch(encode);
     const { points, rejections } = batch.encode(events);
-    let first: ReturnType<typeof pack> | undefined = pack(batch.bytesOf(points));
     const offer = async (some: readonly EventPoint[]) => {
-      const packed = await (first ?? pack(batch.bytesOf(some)));
-      first = undefined;
+      const packed = await pack(batch.bytesOf(some));
       const answer = await client.send('POST', target, packed.headers, packed.body, signal);
       return outcomeOf(answer, some, parts.clock.now());
     };
-    first.catch(() => undefined);
-    const turn = before;
-    const mine = (async () => {
-      await turn;
-      const refusals = await isolate(points, offer);
-      for (const { item, reason } of refusals) rejections.push({ event: item.event, reason });
-      free.push(batch);
-      return rejections;
-    })();
-    before = mine;
-    return await mine;
+    const refusals = await isolate(points, offer);
+    for (const { item, reason } of refusals) rejections.push({ event: item.event, reason });
+    return rejections;
   };
 
   return {
-    depth,
     deliver,
     async close() {
       client.close();

@@ -77,7 +77,6 @@ export function createDelivery(session: Session, options: DeliverOptions) {
   let failure: Error | undefined;
   let id = idsOfClient;
   let isPlanned = false;
-  let isPinged = false;
   /** Acknowledgements, and pings since the last of them. */
   let answered = 0;
   let pings = 0;
@@ -134,10 +133,10 @@ export function createDelivery(session: Session, options: DeliverOptions) {
     }
     const bytes = packets.take();
     if (bytes !== undefined) write(bytes);
-    else if (inFlight.size > 0 && isHeard && !isPinged && pings < pingsMax) {
+    else if (inFlight.size > 0 && isHeard && pings < pingsMax) {
       // With nothing to carry ours, TCP acknowledges late, and Nagle's algorithm at the server
-      // holds back its next answers until then: 40 ms, for every batch. A ping carries it.
-      isPinged = true;
+      // holds back its next answers until then: 40 ms, for every batch. A ping carries it, and the
+      // answer to the last one may be among what is held back.
       pings++;
       write(pingRequest);
     }
@@ -168,7 +167,6 @@ export function createDelivery(session: Session, options: DeliverOptions) {
   client.on('packetreceive', (packet) => {
     const { cmd, messageId = 0, reasonCode = 0 } = packet as Answer;
     if (cmd === 'pingresp') {
-      isPinged = false;
       isHeard = true;
       plan();
     }

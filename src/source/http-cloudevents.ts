@@ -15,6 +15,9 @@ export class BadRequest extends Error {
 }
 
 const eventsMax = 10_000;
+/** Longer names serve nobody, and are written with every event. */
+const nameMax = 256;
+const tagsMax = 64;
 
 /** The events of a request; undefined when it holds none, but a payload as it is. */
 export function eventsOf(
@@ -46,7 +49,15 @@ function structured(value: unknown, what: string): PostedEvent {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new BadRequest(`${what} is no JSON object.`);
   }
-  const event = value as Readonly<Record<string, unknown>>;
+  try {
+    return posted(value as Readonly<Record<string, unknown>>, what);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new BadRequest(`${what}: its data is nested too deeply.`);
+  }
+}
+
+function posted(event: Readonly<Record<string, unknown>>, what: string): PostedEvent {
   const base64 = event.data_base64;
   if (typeof base64 === 'string') {
     return { payload: Buffer.from(base64, 'base64'), claims: claimsOf(event, what) };
@@ -54,7 +65,7 @@ function structured(value: unknown, what: string): PostedEvent {
   const claims = claimsOf(event, what);
   const { data } = event;
   if (shortNameOf(String(event.type)) === 'reading' && isObject(data) && isObject(data.fields)) {
-    return { payload: Buffer.from(toLosslessJson(data.fields)), claims: ours(claims, data) };
+    return { payload: Buffer.from(toLosslessJson(data.fields)), claims: ours(claims, data, what) };
   }
   const text = typeof data === 'string' && !isJson(event) ? data : toLosslessJson(data ?? null);
   return { payload: Buffer.from(text), claims };
@@ -69,16 +80,30 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 }
 
 /** A reading of another gateway keeps its measurement and tags. */
-function ours(claims: Claims, data: Readonly<Record<string, unknown>>): Claims {
-  const { measurement, tags } = data;
-  const texts = isObject(tags)
-    ? Object.fromEntries(Object.entries(tags).map(([name, tag]) => [name, String(tag)]))
-    : {};
+function ours(claims: Claims, data: Readonly<Record<string, unknown>>, what: string): Claims {
+  const { measurement } = data;
+  const tags = isObject(data.tags)
+    ? Object.entries(data.tags).map(([name, tag]) => [name, String(tag)] as const)
+    : [];
+  if (tags.length > tagsMax) throw new BadRequest(`${what}: it has more than ${tagsMax} tags.`);
+  for (const [name, tag] of tags) {
+    checkName(name, `${what}: the name of a tag`);
+    checkName(tag, `${what}: a tag`);
+  }
+  if (typeof measurement === 'string') checkName(measurement, `${what}: the measurement`);
   return {
     ...claims,
-    ...(typeof measurement === 'string' ? { measurement } : {}),
-    ...(Object.keys(texts).length > 0 ? { tags: texts } : {}),
+    ...(typeof measurement === 'string' && measurement !== '' ? { measurement } : {}),
+    ...(tags.length > 0 ? { tags: Object.fromEntries(tags) } : {}),
   };
+}
+
+/** CloudEvents clause 2.3: control characters are in no text. */
+function checkName(text: string, what: string): void {
+  if (text.length > nameMax) {
+    throw new BadRequest(`${what} has more than ${nameMax} characters.`);
+  }
+  if (/\p{Cc}/u.test(text)) throw new BadRequest(`${what} has control characters.`);
 }
 
 /** Attributes are headers that begin with `ce-`; the body is the data. */
@@ -92,7 +117,10 @@ function binary(headers: PostedMessage['headers'], body: Buffer): PostedEvent {
   if (shortNameOf(String(event.type)) === 'reading') {
     const data = parsed(body);
     if (isObject(data) && isObject(data.fields)) {
-      return { payload: Buffer.from(toLosslessJson(data.fields)), claims: ours(claims, data) };
+      return {
+        payload: Buffer.from(toLosslessJson(data.fields)),
+        claims: ours(claims, data, 'the event'),
+      };
     }
   }
   return { payload: body, claims };
@@ -115,6 +143,7 @@ function claimsOf(event: Readonly<Record<string, unknown>>, what: string): Claim
       throw new BadRequest(`${what}: ${name} must be a text that is not empty.`);
     }
   }
+  if (typeof subject === 'string') checkName(subject, `${what}: subject`);
   const at = typeof time === 'string' ? Date.parse(time) : Number.NaN;
   if (time !== undefined && Number.isNaN(at)) {
     throw new BadRequest(`${what}: time is not a time as RFC 3339 has it.`);

@@ -5,7 +5,7 @@ import type { Clock } from '../platform/clock.ts';
 import { messageOf } from '../platform/errors.ts';
 import type { Secrets } from '../platform/secrets.ts';
 import { BadRequest, eventsOf } from './http-cloudevents.ts';
-import type { Ingest, Message, PostAnswer, PostedMessage, Source } from './source.ts';
+import type { Claims, Ingest, Message, PostAnswer, PostedMessage, Source } from './source.ts';
 import type { SourceKind } from './source-kind.ts';
 
 export const httpSourceOptions = z.strictObject({
@@ -31,6 +31,10 @@ const answerMaxMs = 8_000;
 const waitingBytesMax = 8 * 2 ** 20;
 const retryAfterSeconds = 5;
 const topicLengthMax = 1_024;
+const dayMs = 86_400_000;
+const year2000 = Date.UTC(2000, 0, 1);
+const year2025 = Date.UTC(2025, 0, 1);
+const year2100 = Date.UTC(2100, 0, 1);
 
 /** Messages by `POST /ingest/<topic…>`, which the admin server hands over. */
 export function createHttpSource(
@@ -70,7 +74,7 @@ export function createHttpSource(
       const problems: string[] = [];
       let messages: readonly Message[];
       try {
-        messages = messagesOf(posted, clock.now(), (problem) => problems.push(problem));
+        messages = messagesOf(posted, clock, (problem) => problems.push(problem));
       } catch (error) {
         if (error instanceof BadRequest) return { status: 400, message: error.message };
         throw error;
@@ -107,15 +111,27 @@ function topicProblem(topic: string): PostAnswer | undefined {
 
 function messagesOf(
   { topic, headers, body }: PostedMessage,
-  receivedAt: number,
+  clock: Clock,
   onProblem: (problem: string) => void,
 ): readonly Message[] {
+  const receivedAt = clock.now();
   const events = eventsOf(headers, body);
   if (events !== undefined) {
-    return events.map((event) => ({ topic, receivedAt, onProblem, ...event }));
+    return events.map(({ payload, claims }) => {
+      return { topic, payload, receivedAt, onProblem, claims: believed(claims, receivedAt, clock) };
+    });
   }
   if (body.length === 0) throw new BadRequest('The body is empty.');
   return [{ topic, payload: body, receivedAt, onProblem }];
+}
+
+/** What cannot be the time of a reading is not believed: that of its arrival stands. */
+function believed(claims: Claims, receivedAt: number, clock: Clock): Claims {
+  const { at, ...others } = claims;
+  // The gateway may be the one whose clock is wrong.
+  const isSure = receivedAt >= year2025 && clock.quality() !== 'unsynchronised';
+  const latest = isSure ? receivedAt + dayMs : year2100;
+  return at === undefined || (at >= year2000 && at <= latest) ? claims : others;
 }
 
 async function answerOf(keeping: Promise<unknown>, clock: Clock): Promise<PostAnswer | undefined> {

@@ -14,11 +14,19 @@ interface Device {
   spans: readonly Span[];
   /** What was wrong the last time, so that it is said once. */
   problem?: string;
+  /** Rounds in a row in which nothing came of it. */
+  failures: number;
+  /** On a serial line: until when what it did not answer in time may still come. */
+  lateUntil: number;
 }
 
 const tcpPort = 502;
 const connectMaxMs = 5_000;
 const closeMaxMs = 500;
+/** So often nobody may answer before the connection is taken for dead, or out of step. */
+const deafRoundsMax = 2;
+/** Somebody who has plugged an adapter in again waits for it. */
+const rtuRetryMaxMs = 5_000;
 /** "Illegal data address": the device does not have all that was asked for (clause 7). */
 const illegalAddress = 2;
 
@@ -31,26 +39,34 @@ export const modbusKind: SourceKind<typeof modbusOptions> = {
 
 function createModbusSource(options: ModbusOptions, parts: SourceParts): Source {
   const { name, clock, logger } = parts;
+  const isTcp = options.url.startsWith('tcp:');
+  const devices = Object.entries(options.devices).map(([device, { unit, registers }]): Device => {
+    const all = Object.entries(registers).map(([field, each]) => ({ ...each, field }));
+    return { name: device, unit, spans: spansOf(all as Register[]), failures: 0, lateUntil: 0 };
+  });
   return {
     name,
     mayBeAway: true,
+    ...(isTcp ? {} : { retryMaxMs: rtuRetryMaxMs }),
     async run(ingest, signal, opened) {
-      const devices = Object.entries(options.devices).map(
-        ([device, { unit, registers }]): Device => {
-          const all = Object.entries(registers).map(([field, each]) => ({ ...each, field }));
-          return { name: device, unit, spans: spansOf(all as Register[]) };
-        },
-      );
+      let deafRounds = 0;
       const client = await open(options, clock, signal);
       try {
         opened();
         logger.info({ source: name, url: options.url }, 'The line is open.');
         for (;;) {
           const began = clock.monotonic();
-          const messages = await ask(client, devices, parts, signal);
+          const messages = await ask(client, devices, options, parts, signal);
           if (messages.length > 0) await ingest(messages);
           signal.throwIfAborted();
           if (!client.isOpen) throw new Error(`The connection to ${options.url} is closed.`);
+          // Whoever answers nonsense makes a stream useless to all others, and one whose far side is
+          // gone without a word looks like any other.
+          deafRounds = devices.some(({ failures }) => failures === 0) ? 0 : deafRounds + 1;
+          if (isTcp && deafRounds >= deafRoundsMax) {
+            devices.push(devices.shift()!);
+            throw new Error(`No device answers by ${options.url}: it is connected to anew.`);
+          }
           const left = options.every - (clock.monotonic() - began);
           await clock.sleep(Math.max(0, left), signal);
         }
@@ -98,19 +114,26 @@ async function open(options: ModbusOptions, clock: Clock, signal: AbortSignal): 
   }
 }
 
-/** One round; a device that does not answer keeps nobody else from being asked. */
+/** One round; a device that does not answer keeps nobody else from being asked, and is asked last. */
 async function ask(
   client: Client,
   devices: readonly Device[],
+  { url, timeout }: ModbusOptions,
   parts: SourceParts,
   signal: AbortSignal,
 ): Promise<Message[]> {
   const { name, clock, logger } = parts;
   const messages: Message[] = [];
-  for (const device of devices) {
+  for (const device of [...devices].sort((a, b) => a.failures - b.failures)) {
     if (signal.aborted || !client.isOpen) break;
     const about = { source: name, device: device.name };
-    const { texts, problem } = await askDevice(client, device);
+    // On a serial line an answer does not say which question it is to.
+    const sameUnit = devices.filter(({ unit }) => unit === device.unit);
+    const lateMs = Math.max(...sameUnit.map((each) => each.lateUntil)) - clock.monotonic();
+    if (lateMs > 0) await clock.sleep(lateMs, signal);
+    const { texts, problem, answered, isLate } = await askDevice(client, device);
+    device.failures = answered ? 0 : device.failures + 1;
+    if (isLate && url.startsWith('rtu:')) device.lateUntil = clock.monotonic() + timeout;
     if (texts.length > 0) {
       const payload = Buffer.from(`{${texts.join(',')}}`);
       messages.push({ topic: `${name}/${device.name}`, payload, receivedAt: clock.now() });
@@ -129,10 +152,13 @@ async function ask(
 async function askDevice(client: Client, device: Device) {
   const texts: string[] = [];
   let problem: string | undefined;
+  let answered = false;
+  let isLate = false;
   client.setID(device.unit);
   for (const span of device.spans) {
     try {
       const bytes = await read(client, span);
+      answered = true;
       for (const register of span.registers) {
         const value = valueText(register, span, bytes);
         if (value !== undefined) texts.push(`${JSON.stringify(register.field)}:${value}`);
@@ -140,20 +166,25 @@ async function askDevice(client: Client, device: Device) {
     } catch (error) {
       problem = problemOf(error, span);
       const code = (error as { modbusCode?: number }).modbusCode;
+      answered ||= code !== undefined;
       if (code === illegalAddress && span.registers.length > 1) {
         // It does not have what lies between, or not all of it: from now on one by one.
         device.spans = device.spans.flatMap((each) =>
           each === span ? each.registers.flatMap((register) => spansOf([register])) : [each],
         );
-      } else if (code === undefined) break;
+      } else if (code === undefined) {
+        isLate = true;
+        break;
+      }
     }
   }
-  return { texts, problem };
+  return { texts, problem, answered, isLate };
 }
 
 function problemOf(error: unknown, { table, address, length }: Span): string {
   const range = length === 1 ? `${address}` : `${address} to ${address + length - 1}`;
   const { name, message } = error as Error;
+  if (error instanceof RangeError) return `${table} ${range}: the answer is shorter than it says`;
   return `${table} ${range}: ${message || name}`;
 }
 

@@ -236,7 +236,12 @@ function brokerMemory(
   retained: Retained,
   parts: { readonly bounds: Bounds; readonly queuedMessages: number; readonly clock: Clock },
 ): Memory {
-  const durable = new Durable(parts);
+  const durable = new Durable({
+    ...parts,
+    retainedAt: (topic, position) => retained.at(topic, position),
+  });
+  // The same message comes from both sides, in either order.
+  retained.onStored = (message) => durable.adoptRetained(message);
   return {
     restore: (state) => durable.restore(state),
     step: (entry) => durable.step(entry),
@@ -252,7 +257,9 @@ function brokerMemory(
       const state = durable.stateAt(parts.clock);
       const now = parts.clock.monotonic();
       for (const { message, ageMs } of state.retained) {
-        retained.store(new Message(message, now, -1, ageMs));
+        const taken = new Message(message, now, -1, ageMs);
+        retained.store(taken);
+        durable.adoptRetained(taken, () => true);
       }
       sessions.restore(state, createJournal(ledger, parts.clock));
       // Nobody has said so while the gateway was down.

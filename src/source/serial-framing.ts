@@ -97,6 +97,7 @@ const carriageReturn = 0x0d;
 function createLineFramer(delimiter: Buffer, bytesMax: number): Framer {
   const pending = createPending(bytesMax + delimiter.length);
   const last = delimiter.at(-1)!;
+  const restarts = restartsOf(delimiter);
   /** How much of a delimiter of several bytes has come. */
   let matched = 0;
   const ended = (): Frame => {
@@ -112,8 +113,8 @@ function createLineFramer(delimiter: Buffer, bytesMax: number): Framer {
       let from = 0;
       for (let at = 0; at < chunk.length; at++) {
         const byte = chunk[at]!;
+        while (matched > 0 && byte !== delimiter[matched]) matched = restarts[matched - 1]!;
         if (byte === delimiter[matched]) matched += 1;
-        else matched = byte === delimiter[0] ? 1 : 0;
         if (matched < delimiter.length) continue;
         pending.add(chunk.subarray(from, at + 1));
         from = at + 1;
@@ -130,6 +131,17 @@ function createLineFramer(delimiter: Buffer, bytesMax: number): Framer {
     },
     encode: (payload) => Buffer.concat([payload, delimiter]),
   };
+}
+
+/** Of each beginning of a delimiter, how much of its end may begin another (Knuth, Morris and Pratt). */
+function restartsOf(delimiter: Buffer): readonly number[] {
+  return [...delimiter].map((_byte, last) => {
+    for (let length = last; length > 0; length--) {
+      const end = delimiter.subarray(last + 1 - length, last + 1);
+      if (end.equals(delimiter.subarray(0, length))) return length;
+    }
+    return 0;
+  });
 }
 
 interface Stuffing {

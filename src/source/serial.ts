@@ -11,8 +11,12 @@ import type { SourceKind, SourceParts } from './source-kind.ts';
 /** How often it is looked whether the device is still the one that was opened. */
 const lookMs = 1_000;
 const closeMaxMs = 500;
+/** Somebody who has plugged a board in again waits for it. */
+const retryMaxMs = 5_000;
 /** What may wait to be durable before the port is no longer read. */
 const waitingFramesMax = 1_000;
+/** What may wait to be written: a board that reads nothing would have it grow for ever. */
+const unwrittenBytesMax = 64 * 1_024;
 
 /**
  * One serial port, open until it fails: unplugged, silent for too long, or replaced by another
@@ -33,6 +37,7 @@ export function createSerialSource(
   return {
     name: parts.name,
     mayBeAway: true,
+    retryMaxMs,
     async run(ingest, signal, opened) {
       const device = await identify(options.path);
       if (device === undefined) {
@@ -86,6 +91,9 @@ function openProblem(path: string, error: Error): string {
   if (/permission denied/i.test(text)) {
     return `${text}. Add the user that runs Tidegate to the group dialout.`;
   }
+  if (/is a directory|inappropriate ioctl|not a tty/i.test(text)) {
+    return `${text}. It is no serial port; ls /dev/serial/by-id shows what there is.`;
+  }
   if (/lock/i.test(text)) return `${text}. Another program uses ${path}; stop it.`;
   return text;
 }
@@ -96,7 +104,7 @@ function createSession(
   parts: SourceParts,
   ingest: Ingest,
 ) {
-  const { clock } = parts;
+  const { clock, logger } = parts;
   const framer = createFramer(options.framing, options.frameBytes);
   const idleMs = idleMsOf(options);
   const over = new AbortController();
@@ -110,15 +118,24 @@ function createSession(
   let waiting = 0;
   let tail: Promise<void> = Promise.resolve();
 
+  const unread = (): string | undefined =>
+    port.writableLength < unwrittenBytesMax
+      ? undefined
+      : `The board at ${options.path} does not read: ${port.writableLength} bytes wait for it.`;
   /** Of a port that goes away, the library may never say what became of a write. */
   const write = async (payload: Uint8Array): Promise<void> => {
+    const problem = unread();
+    if (problem !== undefined) throw new Error(problem);
     const written = new Promise<void>((resolve, reject) => {
       port.write(framer.encode(payload), (error) => (error ? reject(error) : resolve()));
     });
     await Promise.race([written, failed]);
   };
   const answer = (text: string | undefined): void => {
-    if (text !== undefined) write(Buffer.from(text)).catch(fail);
+    if (text === undefined) return;
+    const error = unread();
+    if (error === undefined) write(Buffer.from(text)).catch(fail);
+    else logger.warn({ source: parts.name, error }, 'Answers to a board are left out.');
   };
   const keep = (frames: readonly Frame[]): void => {
     if (frames.length === 0) return;

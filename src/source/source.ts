@@ -118,6 +118,8 @@ export interface Source {
   readonly name: string;
   /** What it speaks to may be away: the gateway is ready without it, and tries again for ever. */
   readonly mayBeAway?: true;
+  /** The longest wait before it is opened again, where it costs little to look. Default: a minute. */
+  readonly retryMaxMs?: number;
   /**
    * Runs until the signal is aborted, then resolves within a second; throws when it cannot go on.
    * Calls `opened` once messages can arrive.

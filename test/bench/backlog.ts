@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { connectAsync, type MqttClient } from 'mqtt';
 import type { Draft } from '../../src/event/event.ts';
+import { brokerPath } from '../../src/log/cursor-file.ts';
 import { openCursorStore } from '../../src/log/cursor-store.ts';
 import { openEventLog } from '../../src/log/segment-log.ts';
 import { createFileDisk } from '../../src/platform/file-disk.ts';
@@ -37,6 +38,11 @@ const watchMs = 10_000;
 const warmMs = 1_500;
 const ticksPerSecond = 100;
 const canPin = cpus().length > 1;
+
+/** Every look has the gateway read where each lane is, which is not to be counted with the drain. */
+const lookEveryMs = 500;
+/** What is drained into, each as a sink of its own. */
+const drained = ['file', 'InfluxDB', 'InfluxDB, gzip', 'Mosquitto'];
 
 /** What the systemd unit starts it with. */
 const unitFlags = ['--max-old-space-size=256', '--max-semi-space-size=8'];
@@ -174,7 +180,7 @@ async function drain(folder: string, name: string, sink: string, raw?: number): 
 log: { maxBytes: 4GiB }
 broker: { listeners: [{ port: ${port} }] }
 admin: { listen: '127.0.0.1:${adminPort}' }
-sinks: { '${name.replace(/\W/g, '').toLowerCase()}': { ${sink}, catchUp: { order: oldestFirst } } }
+sinks: { '${sinkNameOf(name)}': { ${sink}, catchUp: { order: oldestFirst } } }
 `,
   );
   const main = fileURLToPath(new URL('../../src/main.js', import.meta.url));
@@ -214,13 +220,14 @@ async function watch(gateway: ChildProcess, adminPort: number) {
   const first = await look();
   let begin = first;
   let end = begin;
-  await until(gateway, async () => {
+  const isOver = async (): Promise<boolean> => {
     const now = await look();
     // A look at the metrics while nothing is left would count what is not there.
     if (now.lag > 0 || end === first) end = now;
     if (now.at < first.at + warmMs && now.lag > 0) begin = now;
     return now.lag < 100 || now.at - begin.at > watchMs;
-  });
+  };
+  await until(gateway, isOver, lookEveryMs);
   const drained = begin.lag - end.lag;
   const seconds = (end.at - begin.at) / 1_000;
   return { rate: drained / seconds, cpuUs: ((end.cpu - begin.cpu) / drained) * 1e6 };
@@ -255,7 +262,13 @@ function memoryMbOf(pid: number): number {
   return Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) / 1_024;
 }
 
-/** Readings as they come in through the broker; whoever is no sink has seen them. */
+/** What a sink is called in the configuration. */
+const sinkNameOf = (name: string): string => name.replace(/\W/g, '').toLowerCase();
+
+/**
+ * Readings as they come in through the broker; whoever is no sink has seen them, and so have the lanes
+ * for alerts, which pass over readings while their sink is away.
+ */
 async function fill(dir: string, count: number): Promise<void> {
   const [clock, metrics] = [createSystemClock(), createMetrics()];
   const disk = createFileDisk(dir);
@@ -270,8 +283,14 @@ async function fill(dir: string, count: number): Promise<void> {
   }
   await log.close();
   const cursors = await openCursorStore(parts);
-  for (const name of ['rules', 'alerts', 'letters', 'clock']) cursors.open(name, () => log.last);
+  const lanes = drained.map((name) => `${sinkNameOf(name)}/alerts`);
+  for (const name of ['rules', 'alerts', 'letters', 'clock', ...lanes]) {
+    cursors.open(name, () => log.last);
+  }
   await cursors.close();
+  const memory = await openCursorStore(parts, { path: brokerPath });
+  memory.open('broker', () => log.last);
+  await memory.close();
 }
 
 const readingOf = (n: number, start: number): Draft => ({

@@ -203,3 +203,13 @@ test('[MQTT5-3.3.4-7] what a client may have under way is counted until it is ac
   expect(publisher.exceeds(0x32, 3)).toBe(false);
   expect(Buffer.concat(written)).toEqual(Buffer.from([0x40, 2, 1, 2, 0x40, 2, 0, 3]));
 });
+
+test('a topic has no more levels than the broker takes, however long it may be', () => {
+  const publisher = new Publisher({} as Connection);
+  const levels = (count: number) => topicOf(packet(0x30, '/'.repeat(count - 1), 0, 1), publisher);
+  expect(levels(128)).toBe('/'.repeat(127));
+  expect(levels(129)).toBe(broken.topicLevels);
+  expect(levels(60_000)).toBe(broken.topicLevels);
+  const long = 'x'.repeat(60_000);
+  expect(topicOf(packet(0x30, long, 0, 1), publisher)).toBe(long);
+});

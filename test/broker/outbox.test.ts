@@ -95,19 +95,24 @@ describe('what is under way', () => {
 });
 
 describe('what a client cannot take', () => {
-  test('is not sent when it is larger than its maximum packet size, and is counted', async () => {
-    const broker = await openTestBroker();
-    const properties = { maximumPacketSize: 60, topicAliasMaximum: 4 };
-    const reader = await connectRaw(broker.port, 5, { id: 'reader', properties });
-    await subscribe(reader, 'a/#', 1);
-    const writer = await connectRaw(broker.port, 4, { id: 'writer' });
-    const topic = `a/${'t'.repeat(20)}`;
-    for (const size of [200, 5, 29, 30, 31, 32, 33]) await publish(writer, topic, 'x'.repeat(size));
-    const sizes = (await received(reader)).map(({ payload }) => payload.length);
-    // 2 of the header, 2 + 22 of the topic, 2 of the identifier, 1 for no properties, …
-    expect(sizes).toEqual([5, 29, 30, 31]);
-    expect(await broker.count('brokerDropped', 'too_large_for_subscriber')).toBe(3);
-  });
+  test.for([0, 4])(
+    'is not sent when it is larger than its maximum packet size, and is counted (%i aliases)',
+    async (topicAliasMaximum) => {
+      const broker = await openTestBroker();
+      const properties = { maximumPacketSize: 60, topicAliasMaximum };
+      const reader = await connectRaw(broker.port, 5, { id: 'reader', properties });
+      await subscribe(reader, 'a/#', 1);
+      const writer = await connectRaw(broker.port, 4, { id: 'writer' });
+      const topic = `a/${'t'.repeat(20)}`;
+      for (const size of [200, 5, 29, 30, 31, 32, 33]) {
+        await publish(writer, topic, 'x'.repeat(size));
+      }
+      const sizes = (await received(reader)).map(({ payload }) => payload.length);
+      // 2 of the header, 2 + 22 of the topic, 2 of the identifier, 1 for no properties, …
+      expect(sizes).toEqual([5, 29, 30, 31]);
+      expect(await broker.count('brokerDropped', 'too_large_for_subscriber')).toBe(3);
+    },
+  );
 
   test('waits no longer than its publisher said, and what is left of that is told', async () => {
     const broker = await openTestBroker({ clock: createFastClock(20) });

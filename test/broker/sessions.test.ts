@@ -8,6 +8,7 @@ import {
   connectPacket,
   connectRaw,
   createFastClock,
+  createHeldIngest,
   openRawClient,
   openTestBroker,
   publishPacket,
@@ -162,15 +163,17 @@ describe('a session', () => {
   });
 
   test('that is over takes with it what was asked in its name', async () => {
-    const { port } = await openTestBroker();
-    for (let round = 0; round < 20; round++) {
-      const client = await connectRaw(port, 4, { id: 'hasty' });
-      client.send(publishPacket('a', 'x', 1, 1, { retain: true }), {
-        ...{ cmd: 'subscribe', messageId: 2, subscriptions: [{ topic: 'left/behind', qos: 1 }] },
-      });
-      client.socket.end();
-      await client.gone();
-    }
+    const held = createHeldIngest();
+    const { port, source } = await openTestBroker({ ingest: held.ingest });
+    const hasty = await connectRaw(port, 4, { id: 'hasty' });
+    hasty.send(publishPacket('a', 'x', 1, 1, { retain: true }), {
+      ...{ cmd: 'subscribe', messageId: 2, subscriptions: [{ topic: 'left/behind', qos: 1 }] },
+    });
+    // The SUBSCRIBE is answered behind the message, which is not safe yet.
+    await eventually(() => expect(held.messages).toHaveLength(1));
+    hasty.end();
+    await eventually(() => expect(source.clients).toBe(0));
+    held.release();
     const watcher = await connectRaw(port, 4, { id: 'watcher' });
     await subscribe(watcher, '$SYS/broker/subscriptions/count');
     await eventually(async () => expect((await payloads(watcher)).at(-1)).toBe('1'));

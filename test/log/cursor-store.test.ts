@@ -177,6 +177,28 @@ test('a damaged line costs its own cursor only, and is told', async () => {
   }
 });
 
+test('a file that ends behind a line is told, though every line in it is whole', async () => {
+  const disk = new SimDisk();
+  const { cursors } = await openCursors(disk);
+  for (const name of ['one', 'two', 'three']) cursors.open(name, () => positionOf(7));
+  await cursors.close();
+  const whole = Buffer.from(disk.bytesOf('cursors'));
+  for (
+    let at = whole.indexOf(10);
+    at >= 0 && at < whole.length - 1;
+    at = whole.indexOf(10, at + 1)
+  ) {
+    const cut = new SimDisk();
+    cut.put('cursors', whole.subarray(0, at + 1));
+    const { cursors: found, logger } = await openCursors(cut);
+    expect(found.isDamaged, `cut at ${at + 1}`).toBe(true);
+    expect(logger.messages('warn')).toEqual([
+      'Cursors are missing; their readers begin as if they were new.',
+    ]);
+  }
+  expect((await openCursors(disk.restart())).cursors.isDamaged).toBe(false);
+});
+
 test('whatever the file holds, the cursors open', async () => {
   const random = seededRandom(2);
   for (const length of [0, 1, 10, 1_000]) {

@@ -12,7 +12,15 @@ import { SimClock } from '../sim/clock.ts';
 import { SimDisk } from '../sim/disk.ts';
 import { World } from '../sim/life.ts';
 import { expectPromisesKept } from '../sim/promises.ts';
-import { numberOf, openLog, positionOf, readAll, readingOf, readingsOf } from './opened.ts';
+import {
+  createHeard,
+  numberOf,
+  openLog,
+  positionOf,
+  readAll,
+  readingOf,
+  readingsOf,
+} from './opened.ts';
 
 const keyA = Buffer.alloc(32, 0xa1);
 const keyB = Buffer.alloc(32, 0xb2);
@@ -95,6 +103,30 @@ test('the whole gateway leaves no name and no value of a device on the disk', as
   for (const [path, text] of contentsOf(world.disk)) {
     expect(text, path).not.toMatch(/secret|temperature|climate|firing|alerts/);
   }
+});
+
+test('a replay under way leaves no name of a device on the disk, and is resumed by its name', async () => {
+  const world = new World(12);
+  world.keys = underA;
+  await world.start();
+  for (let i = 0; i < 5; i++) {
+    world.send('secret-device', JSON.stringify({ temperature: 27, seq: i }));
+    await world.clock.advance(1_000);
+  }
+  await world.heal();
+  const request = { sink: 'one', from: 0, device: 'secret-*', rate: 1 };
+  void world.gateway!.replay(request, new AbortController().signal, () => {}).catch(() => {});
+  await world.clock.advance(1_100);
+  expect(world.disk.paths()).toContain('replays');
+  world.kill();
+  for (const [path, text] of contentsOf(world.disk)) expect(text, path).not.toContain('secret');
+  const logger = createHeard();
+  world.logger = logger;
+  await world.start();
+  await world.clock.advance(100);
+  expect(JSON.stringify(logger.lines)).toContain("--device 'secret-*'");
+  expect(world.disk.paths()).not.toContain('replays');
+  await world.stop();
 });
 
 test('old keys read what they have written; a log changes keys, and to plain and back', async () => {

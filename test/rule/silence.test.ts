@@ -63,6 +63,23 @@ test('a device that sends what it has kept is there; others are not missed by it
   expect(said(run(other, [beats(minutes(6))]))).toEqual(['firing b']);
 });
 
+test.each(['presence', 'status'])(
+  'that a device is offline (%s) is no sign of life, that it is online is one',
+  (measurement) => {
+    const presence = (online: boolean, at: number): Step => {
+      const event = reading('a', { online }, { time: at });
+      return [{ ...event, data: { ...event.data, measurement } }, at];
+    };
+    const steps = [hears('a', 0), presence(false, minutes(4)), beats(minutes(5))];
+    expect(said(run(create(), steps))).toEqual(['firing a']);
+    const back = [...steps, presence(false, minutes(6)), presence(true, minutes(7))];
+    const verdicts = run(create(), back);
+    expect(said(verdicts)).toEqual(['firing a', 'resolved a']);
+    // Nobody who was never there is missed.
+    expect(run(create(), [presence(false, 0), beats(minutes(60))])).toEqual([]);
+  },
+);
+
 test('only the readings the rule is about count', () => {
   const rule = create({ where: { device: 'gh-*', measurement: 'climate' } });
   run(rule, [hears('gh-1', 0), hears('pump', 0)]);

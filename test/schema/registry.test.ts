@@ -182,3 +182,53 @@ test('a schema that cannot be used keeps nothing from being told, and the gatewa
   expect(problems[2]!.message).toBe('schemas/none.json: there is no such file.');
   await expect(runCommand(['run'], { cwd })).rejects.toMatchObject({ code: 'GW_CONFIG_INVALID' });
 });
+
+test('a text that a pattern would need years for is kept in no time, and the next reading is checked', async () => {
+  write('schemas/c.json', fields({ properties: { s: { pattern: '^(a+)+$' } } }));
+  write('tidegate.yaml', 'schemas:\n  c: { validate: true, versions: { 1: schemas/c.json } }\n');
+  const hostile = `{"s":"${'a'.repeat(200)}!"}`;
+  expect(await recorded('x/y', hostile)).toMatchObject([
+    { type: 'undecodable', data: { reason: expect.stringContaining('takes longer than 100 ms') } },
+  ]);
+  expect(await recorded('x/y', '{"s":"aaaa"}')).toMatchObject([{ type: 'reading' }]);
+  expect(await recorded('x/y', '{"s":"b"}')).toMatchObject([{ type: 'undecodable' }]);
+});
+
+test('a schema may refer to itself, not to elsewhere, nor back to itself at once', async () => {
+  const node = { properties: { child: { $ref: '#/$defs/node' } }, required: ['x'] };
+  write('schemas/tree.json', JSON.stringify({ $defs: { node }, properties: { fields: node } }));
+  const cycle = { $defs: { a: { $ref: '#/$defs/b' }, b: { $ref: '#/$defs/a' } } };
+  write('schemas/cycle.json', JSON.stringify({ ...cycle, $ref: '#/$defs/a' }));
+  write('schemas/far.json', fields({ $ref: 'http://127.0.0.1:9/far.json' }));
+  write('schemas/deep.json', `${'{"not":'.repeat(20_000)}{}${'}'.repeat(20_000)}`);
+  const versions = [
+    ...['tree', 'tree', 'cycle', 'far', 'deep'].map(
+      (name, at) => `${at + 1}: schemas/${name}.json`,
+    ),
+  ].join(', ');
+  write('tidegate.yaml', `schemas:\n  c: { versions: { ${versions} } }\n`);
+  const { problems, incompatible } = await loaded();
+  expect(problems.map(({ path, message }) => `${path} ${message}`)).toEqual([
+    expect.stringMatching(/versions.3 .*leads back to itself/),
+    expect.stringMatching(/versions.4 .*nothing is fetched: put what http:.*\$defs/),
+    expect.stringMatching(/versions.5 .*nested too deeply/),
+  ]);
+  expect(incompatible).toEqual([]);
+});
+
+test('schemas of the same name inside do not disturb each other', async () => {
+  const named = (type: string) =>
+    fields({
+      $defs: { v: { $id: 'urn:example:v', type } },
+      properties: { v: { $ref: 'urn:example:v' } },
+    });
+  write('schemas/one.json', named('number'));
+  write('schemas/two.json', named('string'));
+  write(
+    'tidegate.yaml',
+    'schemas:\n  a: { topic: a/#, validate: true, versions: { 1: schemas/one.json } }\n  b: { topic: b/#, validate: true, versions: { 1: schemas/two.json } }\n',
+  );
+  expect(await recorded('a/x', '{"v":1}')).toMatchObject([{ type: 'reading' }]);
+  expect(await recorded('b/x', '{"v":1}')).toMatchObject([{ type: 'undecodable' }]);
+  expect(await recorded('b/x', '{"v":"1"}')).toMatchObject([{ type: 'reading' }]);
+});

@@ -18,7 +18,7 @@ import { type Random, seededRandom } from '../../src/platform/random.ts';
 import { ruleKinds } from '../../src/rule/index.ts';
 import type { Rule } from '../../src/rule/rule.ts';
 import type { Connection, Sink } from '../../src/sink/sink.ts';
-import type { Ingest, Source } from '../../src/source/source.ts';
+import type { Ingest, Memory, Source } from '../../src/source/source.ts';
 import { SimClock } from './clock.ts';
 import { SimDisk } from './disk.ts';
 import { createSimSink, type SimSink } from './sink.ts';
@@ -56,6 +56,10 @@ export class World {
   readonly sinks: SimSink[] = [createSimSink('one', { depth: 2 }), createSimSink('two')];
   readonly sent: Sent[] = [];
   rules = createRules;
+  /** Where a sink begins that is new. */
+  from: 'oldest' | 'newest' = 'oldest';
+  /** What the source remembers from one life to the next, if it does. */
+  memory: (() => Memory) | undefined;
   readonly logOptions: GatewayParts['log'];
   /** How readings that the first sink has missed reach it; the second gets all in order. */
   catchUp: CatchUp = { order: 'liveFirst', behindEvents: 4, behindAgeMs: 5_000 };
@@ -91,6 +95,7 @@ export class World {
     this.metrics = createMetrics();
     const source: Source = {
       name: 'devices',
+      ...(this.memory !== undefined && { memory: this.memory() }),
       run: async (ingest, signal, opened) => {
         if (life.alive) this.ingest = ingest;
         opened();
@@ -119,7 +124,7 @@ export class World {
           accepts: createFilter({ type: [...sink.types] }),
           batch: { events: 5, bytes: 1 << 20, delayMs: 0 },
           retry: { minMs: 100, maxMs: 5_000 },
-          from: 'oldest',
+          from: this.from,
           ...(sink === this.sinks[0] && { catchUp: this.catchUp }),
         })),
         publish: () => {},

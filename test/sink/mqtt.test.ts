@@ -267,6 +267,18 @@ describe('with a broker that behaves oddly', () => {
     expect(broker.packets.filter(({ cmd }) => cmd === 'pingreq')).toHaveLength(2);
   });
 
+  test('another ping goes out when the answer to the last one is held back, too', async () => {
+    let pings = 0;
+    const broker = await start((packet, send) => {
+      if (packet.cmd === 'connect') send(connack);
+      if (packet.cmd === 'publish' && broker.packets.length === 1) send(puback(packet.messageId));
+      if (packet.cmd === 'pingreq')
+        send(puback((broker.packets[++pings] as IPublishPacket).messageId));
+    });
+    const options = { url: broker.url, status: false, timeout: '2s' };
+    await withConnection(sinkOf(sinkKinds.mqtt, options), (c) => c.deliver(readingsOf(3), endless));
+  });
+
   test.each([
     [0x90, 'topic name invalid'],
     [0x99, 'payload format invalid'],

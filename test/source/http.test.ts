@@ -129,7 +129,7 @@ describe('CloudEvents', () => {
       id: '01JD',
       source: '/gateways/other/broker',
       subject: 'gh-08',
-      time: 0,
+      time: Date.UTC(2026, 0, 1),
       recordedTime: 0,
       data: { measurement: 'climate', tags: { site: 'north' }, fields: { total: 2n ** 63n } },
     });
@@ -144,8 +144,51 @@ describe('CloudEvents', () => {
       device: 'gh-08',
       measurement: 'climate',
       tags: { site: 'north' },
-      at: 0,
+      at: Date.UTC(2026, 0, 1),
     });
+  });
+
+  test.each(['0001-01-01T00:00:00Z', '1970-01-01T00:00:07Z', '+275760-09-13T00:00:00Z'])(
+    'the time %s cannot be: that of arrival stands',
+    async (time) => {
+      const source = create();
+      const run = await runSource(source);
+      const body = JSON.stringify({ ...attributes, time, data: { x: 1 } });
+      expect(await source.post(posted(body, structured))).toEqual({ status: 204 });
+      expect(run.messages[0]!.claims).not.toHaveProperty('at');
+    },
+  );
+
+  const ofGateway = (data: object) =>
+    JSON.stringify({
+      ...attributes,
+      type: 'io.tidegate.reading.v1',
+      data: { fields: {}, ...data },
+    });
+  const deep = `${'{"a":'.repeat(50_000)}1${'}'.repeat(50_000)}`;
+  test.each([
+    ['a subject of 100,000 characters', { subject: 'x'.repeat(100_000) }, 'more than 256'],
+    ['a subject with a NUL', { subject: 'a\0b' }, 'control characters'],
+    [
+      'data without a bottom',
+      JSON.stringify(attributes).replace('}', `,"data":${deep}}`),
+      'nested',
+    ],
+    ['a long measurement', ofGateway({ measurement: 'm'.repeat(300) }), 'more than 256'],
+    ['a long tag', ofGateway({ tags: { site: 'm'.repeat(300) } }), 'more than 256'],
+    [
+      'very many tags',
+      ofGateway({ tags: Object.fromEntries(Array.from({ length: 99 }, (_, n) => [`t${n}`, 1])) }),
+      'more than 64 tags',
+    ],
+  ] as const)('%s is refused, and said why', async (_what, given, reason) => {
+    const source = create();
+    const run = await runSource(source);
+    const body = typeof given === 'string' ? given : JSON.stringify({ ...attributes, ...given });
+    const { status, message } = await source.post(posted(body, structured));
+    expect(status).toBe(400);
+    expect(message).toContain(reason);
+    expect(run.messages).toEqual([]);
   });
 
   test.each([

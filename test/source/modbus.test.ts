@@ -1,12 +1,15 @@
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
+import { checksums } from '../../src/source/checksum.ts';
 import { modbusKind } from '../../src/source/modbus.ts';
 import { type Register, spansOf } from '../../src/source/modbus-registers.ts';
-import { eventually, type RunningService } from '../services/child.ts';
+import { available, eventually } from '../services/child.ts';
 import { hasPymodbus, modbusServer } from '../services/modbus.ts';
+import { startSerialLine } from '../services/pty.ts';
 import { runSource, sourceParts, stopRuns } from './run-source.ts';
 
-const services: RunningService[] = [];
+const services: { stop(): Promise<unknown> }[] = [];
 afterEach(async () => {
   await stopRuns();
   for (const service of services.splice(0).reverse()) await service.stop();
@@ -94,6 +97,118 @@ describe.runIf(hasPymodbus())('an independent Modbus server (pymodbus)', () => {
     await eventually(() => expect(again.messages.length).toBeGreaterThan(0));
   });
 });
+
+/** Answers each question of Modbus TCP as it is told: with bytes, or not at all. */
+async function hostileServer(
+  answer: (unit: number, good: Buffer, connection: number) => Buffer | undefined,
+): Promise<{ readonly url: string; connections: number }> {
+  const state = { url: '', connections: 0 };
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    state.connections += 1;
+    const connection = state.connections;
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+    socket.on('data', (question) => {
+      const unit = question[6]!;
+      const [address, count] = [question.readUInt16BE(8), question.readUInt16BE(10)];
+      const good = Buffer.alloc(9 + 2 * count);
+      question.copy(good, 0, 0, 8);
+      good.writeUInt16BE(3 + 2 * count, 4);
+      good[8] = 2 * count;
+      for (let index = 0; index < count; index++) good.writeUInt16BE(address, 9 + 2 * index);
+      const bytes = answer(unit, good, connection);
+      if (bytes !== undefined) socket.write(bytes);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  services.push({
+    async stop() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  });
+  state.url = `tcp://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return state;
+}
+
+const meterAndBad = {
+  bad: { unit: 3, registers: { x: { address: 7 } } },
+  meter: { unit: 1, registers: { volts: { address: 230 } } },
+};
+
+test.for([
+  ['half an answer', (good: Buffer) => good.subarray(0, 7)],
+  ['nonsense', () => Buffer.alloc(200, 0xaa)],
+  ['an answer with a length that is never reached', () => Buffer.from('00010000ffff0303', 'hex')],
+] as const)(
+  'after %s of one device the others are heard by a new connection',
+  async ([, spoil]) => {
+    const server = await hostileServer((unit, good) => (unit === 3 ? spoil(good) : good));
+    const source = create({ url: server.url, timeout: '100ms', devices: meterAndBad });
+    const heard: string[] = [];
+    for (let runs = 0; runs < 4 && heard.length < 3; runs++) {
+      const run = await runSource(source);
+      expect(String(await run.running)).toMatch(/No device answers|closed/);
+      for (const { topic, payload } of run.messages) heard.push(`${topic} ${payload}`);
+    }
+    expect(heard.length).toBeGreaterThan(1);
+    expect(new Set(heard)).toEqual(new Set(['plant/meter {"volts":230}']));
+  },
+);
+
+test('a far side that is gone without a word is connected to anew', async () => {
+  const server = await hostileServer((_unit, good, connection) =>
+    connection === 1 ? undefined : good,
+  );
+  const source = create({ url: server.url, timeout: '100ms', devices: meterAndBad });
+  expect(String(await (await runSource(source)).running)).toContain('No device answers');
+  const run = await runSource(source);
+  await eventually(() => expect(run.texts()).toContain('{"volts":230}'));
+});
+
+test('a device that refuses every question has answered: its connection stays', async () => {
+  let asked = 0;
+  const server = await hostileServer((_unit, good) => {
+    asked += 1;
+    const head = good.subarray(0, 4);
+    return Buffer.concat([head, Buffer.from([0, 3, good[6]!, good[7]! | 0x80, 4])]);
+  });
+  const refusing = { unit: 1, registers: { x: { address: 1 }, y: { address: 99 } } };
+  await runSource(create({ url: server.url, devices: { refusing } }));
+  await eventually(() => expect(asked).toBeGreaterThan(10));
+  expect(server.connections).toBe(1);
+});
+
+test.runIf(available('socat'))(
+  'on a serial line a late answer is not taken for that to the next question',
+  async () => {
+    const line = await startSerialLine();
+    services.push(line);
+    const url = `rtu://${line.port}`;
+    const two = {
+      volts: { unit: 1, registers: { volts: { address: 230 } } },
+      amperes: { unit: 1, registers: { amperes: { address: 16 } } },
+    };
+    const source = create({ url, baudRate: 115_200, timeout: '300ms', devices: two });
+    const run = await runSource(source);
+    // The board answers every question with its address, the first three after the time is over.
+    let seen = 0;
+    for (let question = 0; question < 8; question++) {
+      await eventually(() => expect(line.received().length).toBeGreaterThanOrEqual(seen + 8));
+      const asked = line.received().subarray(seen, seen + 8);
+      seen += 8;
+      const body = Buffer.from([asked[0]!, asked[1]!, 2, asked[2]!, asked[3]!]);
+      const answer = Buffer.concat([body, checksums['crc16-modbus'].of(body)]);
+      const wait = question < 3 ? 400 : 0;
+      await new Promise((resolve) => setTimeout(resolve, wait));
+      await line.send(answer);
+    }
+    await eventually(() => expect(run.messages.length).toBeGreaterThan(3));
+    const told = new Set(run.messages.map(({ topic, payload }) => `${topic} ${payload}`));
+    expect(told).toEqual(new Set(['plant/volts {"volts":230}', 'plant/amperes {"amperes":16}']));
+  },
+);
 
 test('no question asks for more than a device may be asked, and each register is asked for once', () => {
   const register = fc.record({

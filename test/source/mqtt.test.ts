@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { mqttSourceKind } from '../../src/source/mqtt.ts';
 import type { Ingest } from '../../src/source/source.ts';
 import { available, eventually } from '../services/child.ts';
-import { type Mosquitto, startMosquitto } from '../services/mosquitto.ts';
+import { type Mosquitto, type MosquittoOptions, startMosquitto } from '../services/mosquitto.ts';
 import { runSource, sourceParts, stopRuns } from './run-source.ts';
 
 describe.runIf(available('mosquitto'))("somebody else's broker (Mosquitto)", () => {
@@ -121,5 +121,52 @@ describe.runIf(available('mosquitto'))("somebody else's broker (Mosquitto)", () 
     expect(String(await run.running)).toContain('closed the connection');
     const refused = await runSource(create());
     expect(String(await refused.running)).toContain('ECONNREFUSED');
+  });
+});
+
+describe.runIf(available('mosquitto'))("ways to somebody else's broker", () => {
+  const brokers: Mosquitto[] = [];
+  const start = async (options: MosquittoOptions) => {
+    const broker = await startMosquitto(options);
+    brokers.push(broker);
+    return broker;
+  };
+  afterEach(async () => {
+    await stopRuns();
+    for (const broker of brokers.splice(0)) await broker.stop();
+  });
+  const create = (options: object) =>
+    mqttSourceKind.create(
+      mqttSourceKind.options.parse({ topics: ['sensors/#'], ...options }),
+      sourceParts('plant'),
+    );
+
+  test('TLS with certificates of both sides, and WebSocket: messages come by either', async () => {
+    const broker = await start({ tls: 'mutual', websocket: true });
+    const { caFile: ca, clientCertFile: cert, clientKeyFile: key } = broker;
+    const files = { ca: { file: ca }, cert: { file: cert }, key: { file: key } };
+    const secure = await runSource(create({ url: broker.tlsUrl, ...files, clientId: 'secure' }));
+    const web = await runSource(create({ url: broker.websocketUrl, clientId: 'web' }));
+    const device = await connectAsync(broker.url);
+    await device.publishAsync('sensors/a', '21', { qos: 1 });
+    await eventually(() => expect([secure.texts(), web.texts()]).toEqual([['21'], ['21']]));
+    await device.endAsync(true);
+  });
+
+  test('a broker whose certificate nobody here vouches for is not spoken to', async () => {
+    const broker = await start({ tls: true });
+    const { running, messages } = await runSource(create({ url: broker.tlsUrl }));
+    expect(String(await running)).toMatch(/certificate/i);
+    expect(messages).toEqual([]);
+  });
+
+  test.each([4, 5])('version %i: a wrong password is named as such', async (version) => {
+    const user = { username: 'pi', password: 'right' };
+    const broker = await start({ user });
+    const password = 'wrong';
+    const { running } = await runSource(
+      create({ url: broker.url, version, username: 'pi', password }),
+    );
+    expect(String(await running)).toMatch(/not authorized|bad user ?name or password/i);
   });
 });

@@ -74,6 +74,7 @@ describe('line', () => {
 
   test('may end with several characters', () => {
     expect(lines('a;b;;c;;;d', ';;')).toEqual(['a;b', 'c']);
+    expect(lines('a---\nb--\n', '--\n')).toEqual(['a-', 'b']);
   });
 
   test('a line without end takes no more memory than allowed, and is reported', () => {

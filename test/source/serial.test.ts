@@ -1,11 +1,19 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { serialKind } from '../../src/source/serial.ts';
 import type { Ingest } from '../../src/source/source.ts';
-import { available, eventually } from '../services/child.ts';
+import { available, eventually, startService, temporaryFolder } from '../services/child.ts';
 import { type SerialLine, startSerialLine } from '../services/pty.ts';
 import { runSource, sourceParts, stopRuns } from './run-source.ts';
 
 const parts = sourceParts('floor2');
+
+test.for(['/dev', '/dev/null'])('%s is no serial port, and it is said what is', async (path) => {
+  const source = serialKind.create(serialKind.options.parse({ path }), parts);
+  const { running } = await runSource(source);
+  expect(String(await running)).toMatch(/no serial port.*by-id/);
+});
 
 describe.runIf(available('socat'))('a serial port on a pseudo-terminal', () => {
   let line: SerialLine;
@@ -89,6 +97,30 @@ describe.runIf(available('socat'))('a serial port on a pseudo-terminal', () => {
     await eventually(async () => {
       await expect(source.command!(Buffer.from('off'))).rejects.toThrow(/is not open|was closed/);
     });
+  });
+
+  test('a board that reads nothing is answered no more, instead of memory growing', async () => {
+    const folder = await temporaryFolder('deaf');
+    const path = join(folder, 'port');
+    const deaf = await startService({
+      ...{ name: 'socat', program: 'socat', folder },
+      args: [`PTY,link=${path},raw,echo=0`, 'SYSTEM:yes 21.5'],
+      probe: async () => {
+        if (!existsSync(path)) throw new Error('The terminal is not there.');
+      },
+    });
+    const said: string[] = [];
+    const warn = (fields: { error: string }) => void said.push(fields.error);
+    const logger = { ...parts.logger, warn } as unknown as typeof parts.logger;
+    const acknowledge = { safe: 'x'.repeat(1_000) };
+    const options = serialKind.options.parse({ path, acknowledge });
+    const source = serialKind.create(options, { ...parts, logger });
+    await runSource(source);
+    await eventually(() => expect(said[0]).toMatch(/does not read: \d+ bytes wait/));
+    expect(Number(/(\d+) bytes/.exec(said.at(-1)!)![1])).toBeLessThan(70_000);
+    await expect(source.command!(Buffer.from('on'))).rejects.toThrow('does not read');
+    await stopRuns();
+    await deaf.stop();
   });
 
   test('what ends by silence is a message when the line is silent', async () => {

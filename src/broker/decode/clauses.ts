@@ -53,6 +53,7 @@ export const broken = {
   qos: new Refusal('malformed', '3.3.1-4'),
   topicUtf8: new Refusal('malformed', '3.3.2-1'),
   topicWildcard: new Refusal('topic', '3.3.2-2'),
+  topicLevels: new Refusal('topic'),
   topicMissing: new Refusal('protocol', '3.3.2.1', '4.7.3-1'),
   payloadFormat: new Refusal('protocol', '3.3.2.3.2', ''),
   aliasZero: new Refusal('topic_alias', '3.3.2-8', ''),

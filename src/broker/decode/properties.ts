@@ -122,7 +122,12 @@ export class PropertyView {
   data(id: number): Buffer | undefined {
     if (!this.has(id)) return undefined;
     const at = this.#values[id]!;
-    return Buffer.from(this.bytes.subarray(at + 2, at + 2 + uint16At(this.bytes, at)));
+    const from = at + 2;
+    const length = uint16At(this.bytes, at);
+    // Memory of its own: it may be kept, and would keep a piece of 8 KiB with it.
+    const data = Buffer.allocUnsafeSlow(length);
+    data.set(this.bytes.subarray(from, from + length));
+    return data;
   }
 
   /** Where its identifier stands; -1 when it does not. */

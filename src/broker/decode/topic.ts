@@ -2,6 +2,9 @@ import { isUtf8 } from 'node:buffer';
 import { broken } from './clauses.ts';
 import type { Refusal } from './refusal.ts';
 
+/** Levels of a topic: each costs memory where it is kept, and time where it is looked for. */
+export const topicLevelsMax = 128;
+
 const slash = 0x2f;
 const hash = 0x23;
 const plus = 0x2b;
@@ -17,12 +20,15 @@ export function topicProblem(
   wildcard: Refusal = broken.topicWildcard,
 ): Refusal | undefined {
   let ascii = true;
+  let levels = 1;
   for (let index = from; index < to; index++) {
     const byte = bytes[index]!;
     if (byte === 0) return broken.topicNull;
     if (byte === hash || byte === plus) return wildcard;
-    if (byte >= 0x80) ascii = false;
+    if (byte === slash) levels += 1;
+    else if (byte >= 0x80) ascii = false;
   }
+  if (levels > topicLevelsMax) return broken.topicLevels;
   return ascii || isUtf8(bytes.subarray(from, to)) ? undefined : utf8;
 }
 
