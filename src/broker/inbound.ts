@@ -2,6 +2,7 @@ import { isKept } from './access.ts';
 import type { PublishView } from './decode/publish.ts';
 import { encodeAcknowledgement } from './encode-answers.ts';
 import { byName } from './fast-lane.ts';
+import { printOf } from './incoming.ts';
 import type { Arrival, Intake } from './intake.ts';
 import type { MessageRecord, Position } from './journal.ts';
 import { Message, type MessageContent } from './message.ts';
@@ -138,7 +139,7 @@ export class Inbound {
       guard.connection.traffic.packetsOut += 1;
       guard.connection.write(encodeAcknowledgement(pubrec, id));
     };
-    if (!incoming.arrive(id, dup)) {
+    if (!incoming.arrive(id, dup, printOf(content.topic, content.payload))) {
       // In its turn: the first of them is safe by then.
       intake.pass(() => (incoming.has(id) ? answer() : guard.close()));
       return;

@@ -230,6 +230,18 @@ describe('QoS 2', () => {
     expect(broker.messages).toHaveLength(1);
   });
 
+  test('a QoS 2 message that comes again without DUP, as MQTT.js sends it, is the same message', async () => {
+    const broker = await openTestBroker();
+    for (const _ of [1, 2, 3]) {
+      const client = await connectRaw(broker.port, 4, { clean: false });
+      client.send(publishPacket('a/b', 'one', 2, 1));
+      await client.next('pubrec');
+      client.end();
+      await eventually(() => expect(broker.source.clients).toBe(0));
+    }
+    expect(broker.messages.map(({ payload }) => String(payload))).toEqual(['one']);
+  });
+
   test('a device that has lost its memory and begins at 1 again is heard', async () => {
     const broker = await openTestBroker();
     const first = await connectRaw(broker.port, 4, { clean: false });

@@ -5,6 +5,8 @@ import type { Group } from './options.ts';
 import { between, oneOf, seconds, type Trouble } from './trouble.ts';
 import type { World } from './world.ts';
 
+const endingMaxMs = 1_500;
+
 /** Ends the gateway, does something to what it left, notes what the log held, starts it again. */
 async function whileDown(world: World, act: () => Promise<string>): Promise<string> {
   world.mayEnd = true;
@@ -231,14 +233,18 @@ export function faultTrouble(): Trouble {
       world.mayEnd = true;
       await faults.inject({ operations, error, ...(once && { times: 1 }) });
       const program = world.gateway.program!;
-      const over = new AbortController();
-      const ended = await Promise.race([
-        program.ended,
-        sleep(ms, undefined, { signal: over.signal }),
-      ]);
-      over.abort();
+      const endsWithin = async (limitMs: number) => {
+        const over = new AbortController();
+        const { signal } = over;
+        const ended = await Promise.race([program.ended, sleep(limitMs, undefined, { signal })]);
+        over.abort();
+        return ended;
+      };
+      let ended = await endsWithin(ms);
       const failed = await faults.failed();
       await faults.heal();
+      // What failed in the last moment may be about to end it.
+      if (ended === undefined && failed > 0) ended = await endsWithin(endingMaxMs);
       const how = `${error} from ${operations.join(', ')}, ${once ? 'once' : `${failed} times`}`;
       if (ended === undefined) {
         world.mayEnd = false;
