@@ -74,7 +74,7 @@ describe.skipIf(!onLinux)('npm start', () => {
     child.kill(signal);
     expect(await millisecondsUntil(ended)).toBeLessThan(2_000);
     expect(await ended).toBe(0);
-    await allGone(children, 0);
+    await allGone(children, 1_000);
   });
 
   test('the devices stop first, so that nothing is on its way when the gateway goes', async () => {
@@ -91,7 +91,7 @@ describe.skipIf(!onLinux)('npm start', () => {
     const { child, children, ended } = await start('stubborn');
     child.kill('SIGINT');
     expect(await millisecondsUntil(ended)).toBeLessThan(2_000);
-    await allGone(children, 0);
+    await allGone(children, 1_000);
   });
 
   test('a second Ctrl-C does not wait', async () => {
@@ -100,7 +100,7 @@ describe.skipIf(!onLinux)('npm start', () => {
     await eventually(() => expect(running.said).toContain('gateway: SIGTERM'));
     running.child.kill('SIGINT');
     expect(await millisecondsUntil(running.ended)).toBeLessThan(500);
-    await allGone(running.children, 0);
+    await allGone(running.children, 1_000);
   });
 
   test('when the gateway dies the devices go too, and its exit status is passed on', async () => {
@@ -109,7 +109,7 @@ describe.skipIf(!onLinux)('npm start', () => {
     const children = childrenOf(running.pid);
     expect(await running.ended).toBe(3);
     expect(running.said).toContain('The gateway ended by itself');
-    await allGone(children, 0);
+    await allGone(children, 1_000);
   });
 
   test('a gateway that cannot start passes its exit status on at once', async () => {
@@ -123,7 +123,7 @@ describe.skipIf(!onLinux)('npm start', () => {
     killQuietly(running.fleet);
     expect(await running.ended).toBe(1);
     expect(running.said).toContain('gateway: SIGTERM');
-    await allGone(running.children, 0);
+    await allGone(running.children, 1_000);
   });
 
   test('nobody is left when it is killed with SIGKILL', async () => {
