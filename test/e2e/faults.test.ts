@@ -69,7 +69,7 @@ const targets: readonly Target[] = [
 /** What a bad sector does to whoever reads: nothing that is acknowledged is lost but what lies on it. */
 test.runIf(canFail)(
   'a disk that cannot read its old segments costs their readers what is there, and the gateway nothing',
-  { timeout: 120_000 },
+  { timeout: 300_000 },
   async () => {
     const folder = await temporaryFolder('bad-sectors');
     const subject = await openSubject(folder, long.textBytes, badSectorSettings);
@@ -223,7 +223,7 @@ async function cutAndStart(subject: Subject): Promise<void> {
 
 test.runIf(canFail).concurrent.each(targets)(
   `a gateway whose $operation of $part fails never acknowledges what is not safe (TIDEGATE_SEED=${seed})`,
-  { timeout: 120_000 },
+  { timeout: 300_000 },
   async (target) => {
     const folder = await temporaryFolder('faults');
     const subject = await openSubject(folder, target.textBytes);
