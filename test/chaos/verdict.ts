@@ -76,7 +76,9 @@ async function judgeLog(
     const mayHaveGone = world.evicted && archive.readings.has(key);
     if (positions === undefined && !exported.has(key) && !mayHaveGone) never.push(key);
     if (exported.has(key) || positions === undefined) continue;
-    if (positions.every((position) => position < stat.first)) expired++;
+    // A full disk takes readings that every sink has, and leaves older alerts where they are.
+    const evicted = world.evicted && archive.readings.has(key);
+    if (evicted || positions.every((position) => position < stat.first)) expired++;
     else if (positions.every((position) => isWithin(position, reported))) spoilt++;
     else gone.push(`${key} at ${positions.join(', ')}`);
   }
