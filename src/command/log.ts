@@ -93,7 +93,7 @@ const stat: Command = {
   options: { json, ...where },
   async run(context) {
     const { dir, inspector } = await openInspector(context);
-    const { first, last, segments, bytes, firstTime, lastTime } = await inspector.stat();
+    const { first, last, segments, bytes, thinned, firstTime, lastTime } = await inspector.stat();
     const events = Math.max(0, last - first + 1);
     if (context.options.json !== undefined) {
       const times = {
@@ -101,7 +101,7 @@ const stat: Command = {
         ...(lastTime === undefined ? {} : { lastTime: isoOf(lastTime) }),
       };
       await context.print(
-        `${JSON.stringify({ folder: dir, events, first, last, segments, bytes, ...times })}\n`,
+        `${JSON.stringify({ folder: dir, events, first, last, segments, bytes, thinned, ...times })}\n`,
       );
       return exitStatus.done;
     }
@@ -111,6 +111,7 @@ const stat: Command = {
       ...(firstTime === undefined ? [] : [['from', isoOf(firstTime)]]),
       ...(lastTime === undefined ? [] : [['to', isoOf(lastTime)]]),
       ['size', `${bytes} bytes in ${segmentsText(segments)}`],
+      ...thinned.map(({ from, to }) => ['thinned', `readings at positions ${from} to ${to}`]),
     ];
     await context.print(rows.map(([name, value]) => `${name!.padEnd(8)}${value}\n`).join(''));
     return exitStatus.done;

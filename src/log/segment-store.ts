@@ -121,12 +121,12 @@ export function createSegmentStore(
       if (file.size > 0) await file.truncate(0);
       await file.append(header);
       await file.extend(roomFor(header.length, lengthMax));
+      await final(file.sync());
+      await final(disk.syncFolder(segmentFolder));
     } catch (error) {
       await file.close();
       throw error;
     }
-    await final(file.sync());
-    await final(disk.syncFolder(segmentFolder));
     metrics.writtenBytes.inc(header.length);
     if (segments.at(-1)?.first === first) shelf.bytes -= segments.pop()!.bytes;
     const segment: Segment = {

@@ -22,12 +22,14 @@ export const isUnreadable = (error: unknown): boolean => codeOf(error) === 'EIO'
 
 /**
  * Passes a result on, and an error without its code. Once a sync has failed the system may have
- * dropped what it should have written, so that a second one that succeeds would mean nothing.
+ * dropped what it should have written, so that a second one that succeeds would mean nothing. Not so
+ * where the disk was taken away meanwhile: all since the last sync is written anew when it is back.
  */
 export async function final<T>(promise: Promise<T>): Promise<T> {
   try {
     return await promise;
   } catch (error) {
+    if (codeOf(error) === 'EROFS') throw error;
     throw new Error(messageOf(error), { cause: error });
   }
 }

@@ -41,7 +41,10 @@ export interface DiskFile {
   extend(length: number): Promise<void>;
   /** Adds bytes at the end. Says nothing about power loss until `sync` resolves. */
   append(bytes: Uint8Array): Promise<void>;
-  /** Resolves when everything appended so far will survive power loss. A failed sync is final. */
+  /**
+   * Resolves when everything appended so far will survive power loss. A failed sync is final, but for
+   * `EROFS`: the file system has become read-only, and nothing since the last sync may be on it.
+   */
   sync(): Promise<void>;
   /** Fewer bytes than `length` only at the end of the file. */
   read(offset: number, length: number): Promise<Uint8Array>;

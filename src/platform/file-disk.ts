@@ -1,8 +1,11 @@
 import {
+  accessSync,
+  constants,
   fdatasync as fdatasyncFd,
   ftruncate as ftruncateFd,
   read as readFd,
   write as writeFd,
+  writeSync,
 } from 'node:fs';
 import { open, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join, posix } from 'node:path';
@@ -109,7 +112,7 @@ async function openFile(path: string): Promise<DiskFile> {
       await ftruncate(fd, length);
       extendedTo = length;
     },
-    sync: () => fdatasync(fd),
+    sync: () => synced(path, fdatasync(fd), fd),
     read: (offset, length) => readFully(fd, offset, length),
     async truncate(length) {
       await ftruncate(fd, length);
@@ -143,11 +146,33 @@ async function readFully(fd: number, offset: number, length: number): Promise<Ui
 async function syncOne(path: string): Promise<void> {
   const handle = await open(path, 'r');
   try {
-    await handle.sync();
+    await synced(path, handle.sync());
   } finally {
     await handle.close();
   }
 }
+
+/**
+ * A sync that has done what it says. After an error the kernel makes a file system read-only, and ext4
+ * may by then have answered syncs with success whose blocks it could not note as written.
+ */
+async function synced(path: string, sync: Promise<void>, fd?: number): Promise<void> {
+  try {
+    await sync;
+  } catch (error) {
+    refuseReadOnly(path, fd);
+    throw error;
+  }
+  refuseReadOnly(path, fd);
+}
+
+/** Throws `EROFS` where nothing can be written; takes microseconds and touches no disk. */
+function refuseReadOnly(path: string, fd: number | undefined): void {
+  accessSync(path, constants.W_OK);
+  // Since Linux 6.15 what the kernel itself made read-only shows only to those who write.
+  if (fd !== undefined) writeSync(fd, nothing, 0, 0, 0);
+}
+const nothing = new Uint8Array(1);
 
 const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT';
 

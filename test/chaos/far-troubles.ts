@@ -31,7 +31,7 @@ export function serviceTroubles(world: World): Trouble[] {
         name: `${target} frozen`,
         async run(_, random) {
           const ms = between(random, 500, 6_000);
-          service.pause();
+          await service.pause();
           await sleep(ms);
           service.resume();
           return seconds(ms);

@@ -70,16 +70,21 @@ async function judgeLog(
   const twice: string[] = [];
   let expired = 0;
   let spoilt = 0;
+  // A segment that was stripped since is whole again: what was damaged in it only its readers were told.
+  const isTold = (position: number): boolean =>
+    isWithin(position, reported) || (isWithin(position, damaged) && isWithin(position, books.gaps));
   for (const key of acknowledged) {
     const positions = books.positions.get(key);
     // Delivered and dropped before anybody looked: only a full disk is in such a hurry.
     const mayHaveGone = world.evicted && archive.readings.has(key);
     if (positions === undefined && !exported.has(key) && !mayHaveGone) never.push(key);
     if (exported.has(key) || positions === undefined) continue;
-    // A full disk takes readings that every sink has, and leaves older alerts where they are.
-    const evicted = world.evicted && archive.readings.has(key);
-    if (evicted || positions.every((position) => position < stat.first)) expired++;
-    else if (positions.every((position) => isWithin(position, reported))) spoilt++;
+    // Readings leave a segment before its alerts do, and the log says of which.
+    const stripped = (position: number): boolean =>
+      archive.readings.has(key) && isWithin(position, stat.thinned);
+    const hasExpired = (position: number) => position < stat.first || stripped(position);
+    if (positions.every(hasExpired)) expired++;
+    else if (positions.every(isTold)) spoilt++;
     else gone.push(`${key} at ${positions.join(', ')}`);
   }
   for (const [key, positions] of books.positions) {

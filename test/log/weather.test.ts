@@ -60,7 +60,7 @@ test('a power cut while the disk is full loses nothing that was acknowledged', a
   }
 });
 
-test.each(['open', 'append', 'truncate'] as const)(
+test.each(['open', 'append', 'truncate', 'sync', 'syncFolder'] as const)(
   'no leave to write is waited out wherever it is met: %s',
   async (where) => {
     const disk = new SimDisk();

@@ -1,10 +1,16 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { Disk } from '../../src/platform/disk.ts';
 import { createFileDisk } from '../../src/platform/file-disk.ts';
 import { seededRandom } from '../../src/platform/random.ts';
+import { faultsImpossible, openFaults } from '../chaos/fault.ts';
+import { imageImpossible, openImage } from '../chaos/image.ts';
+import { possible } from '../chaos/publisher.ts';
+import { builtTidegate } from '../e2e/process/build.ts';
 import { SimDisk } from '../sim/disk.ts';
 
 const folders: string[] = [];
@@ -202,3 +208,51 @@ test('on the simulated disk a failed sync is not made good by the next', async (
   lengths.add((await disk.restart().read('a'))!.length);
   expect([...lengths][0]).toBeLessThan(4);
 });
+
+const canLie = possible('A disk that is taken away', imageImpossible() ?? faultsImpossible());
+/** Appends and syncs; appends more, waits to be told, and says what came of syncing that. */
+const syncLate = `
+const { createFileDisk } = await import(process.env.MODULE);
+const disk = createFileDisk(process.env.FOLDER);
+const file = await disk.open('log/a.seg');
+await file.append(Buffer.from('kept'));
+await file.sync();
+await disk.syncFolder('log');
+await file.append(Buffer.from(' lost'));
+process.send('appended');
+await new Promise((resolve) => process.once('message', resolve));
+process.send(await file.sync().then(() => 'synced', ({ code }) => code));
+process.disconnect();
+`;
+test.runIf(canLie)(
+  'a sync is not believed where the kernel has made the file system read-only',
+  async () => {
+    const image = await openImage(await createFolder(), 16);
+    const folder = join(image.folder, 'data');
+    const faults = await openFaults(await createFolder(), folder);
+    const module = join(dirname(await builtTidegate()), 'platform', 'file-disk.js');
+    const child = spawn(process.execPath, ['--input-type=module', '-e', syncLate], {
+      env: { ...process.env, ...faults.environment, MODULE: module, FOLDER: folder },
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    try {
+      expect((await once(child, 'message'))[0]).toBe('appended');
+      // The kernel tells most lies by itself, but not whenever one wants it to.
+      await faults.inject({ operations: ['fdatasync', 'fsync'], error: 'lie' });
+      if (!(await image.failReadOnly())) {
+        process.stderr.write('This kernel does not fail a file system on demand: left out.\n');
+        return;
+      }
+      child.send('sync');
+      expect((await once(child, 'message'))[0]).toBe('EROFS');
+      await once(child, 'exit');
+      await image.repair();
+      expect(textOf(await createFileDisk(folder).read('log/a.seg'))).toBe('kept');
+    } finally {
+      child.kill('SIGKILL');
+      await faults.close();
+      await image.close();
+    }
+  },
+  30_000,
+);

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -19,8 +19,8 @@ export interface RunningService {
   kill(): Promise<void>;
   /** Asks it to end (SIGTERM) and waits; port and data stay for `restart`. */
   terminate(): Promise<void>;
-  /** Makes it hang (SIGSTOP): sockets stay open, nothing answers. */
-  pause(): void;
+  /** Makes it hang (SIGSTOP), and resolves when it does: sockets stay open, nothing answers. */
+  pause(): Promise<void>;
   resume(): void;
   /** Starts it again on the same ports and data; kills it first when it still runs. */
   restart(): Promise<void>;
@@ -158,8 +158,11 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
     async terminate() {
       await end('SIGTERM');
     },
-    pause() {
+    async pause() {
       child?.kill('SIGSTOP');
+      await eventually(() => {
+        if (isRunning() && !isStopped(child!.pid!)) throw new Error(`${options.name} goes on`);
+      });
     },
     resume() {
       child?.kill('SIGCONT');
@@ -176,6 +179,16 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
     throw error;
   }
   return service;
+}
+
+/** Whether every thread of a process has stopped: a signal reaches a busy one late. */
+function isStopped(pid: number): boolean {
+  const tasks = `/proc/${pid}/task`;
+  if (!existsSync(tasks)) return true;
+  return readdirSync(tasks).every((task) => {
+    const stat = readFileSync(join(tasks, task, 'stat'), 'latin1');
+    return stat.slice(stat.lastIndexOf(')') + 2).startsWith('T');
+  });
 }
 
 /** Throws unless something accepts TCP connections on the port. */

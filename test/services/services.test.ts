@@ -19,7 +19,7 @@ test.skipIf(!available('influxd'))(
     await expect(fetch(`${influx.url}/ping`)).rejects.toThrow();
     await influx.restart();
     expect(await influx.rows('kept', 'm')).toEqual([{ time: 5, v: 1 }]);
-    influx.pause();
+    await influx.pause();
     await expect(
       fetch(`${influx.url}/ping`, { signal: AbortSignal.timeout(200) }),
     ).rejects.toThrow();

@@ -133,7 +133,7 @@ describe.skipIf(!available('mosquitto'))('with a real Mosquitto', () => {
     const options = { url: broker.url, timeout: '200ms', connectTimeout: '200ms' };
     const sink = sinkOf(sinkKinds.mqtt, options);
     const connection = await sink.connect(endless);
-    broker.pause();
+    await broker.pause();
     const error = await failureOf(connection.deliver(readingsOf(5), endless));
     expect(error.message).toContain('has acknowledged nothing for 200 ms');
     await connection.close();
@@ -146,7 +146,7 @@ describe.skipIf(!available('mosquitto'))('with a real Mosquitto', () => {
     const connection = await sinkOf(sinkKinds.mqtt, { url: broker.url, keepAlive: '1s' }).connect(
       endless,
     );
-    broker.pause();
+    await broker.pause();
     await eventually(async () => {
       const error = await failureOf(connection.deliver(readingsOf(1), AbortSignal.timeout(50)));
       expect(error).toMatchObject({ code: 'GW_SINK_UNAVAILABLE' });

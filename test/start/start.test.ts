@@ -46,16 +46,19 @@ afterAll(async () => {
 });
 
 interface Started extends Running {
-  /** The gateway and the fleet, and what they were given. */
+  /** The gateway and the fleet, and the serial line that they were given. */
   readonly children: readonly number[];
+  /** The gateway and the fleet alone. */
+  readonly programs: readonly number[];
   readonly fleet: number;
 }
 const start = async (mood = 'well', ...args: string[]): Promise<Started> => {
   const before = broker.heard.length;
   const running = runScript(tree, 'start.mjs', args, { BROKER: broker.url, MOOD: mood });
   await eventually(() => expect(broker.heard.length, running.said).toBeGreaterThan(before + 5));
-  const [, fleet] = programsOf(running.pid);
-  return Object.assign(running, { children: childrenOf(running.pid), fleet: fleet! });
+  const programs = programsOf(running.pid);
+  const [, fleet] = programs;
+  return Object.assign(running, { children: childrenOf(running.pid), programs, fleet: fleet! });
 };
 const millisecondsUntil = async (ended: Promise<unknown>): Promise<number> => {
   const at = performance.now();
@@ -68,13 +71,19 @@ const allGone = async (pids: readonly number[], withinMs: number): Promise<void>
   await eventually(() => expect(pids.filter(isRunning)).toEqual([]), withinMs);
 };
 
+/** The programs at once; the serial line, which ends when nobody holds its other end, soon after. */
+const endedWith = async (programs: readonly number[], all: readonly number[]): Promise<void> => {
+  expect(programs.filter(isRunning)).toEqual([]);
+  await allGone(all, 1_000);
+};
+
 describe.skipIf(!onLinux)('npm start', () => {
   test.for(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s ends both within 2 s', async (signal) => {
-    const { child, children, ended } = await start();
+    const { child, children, programs, ended } = await start();
     child.kill(signal);
     expect(await millisecondsUntil(ended)).toBeLessThan(2_000);
     expect(await ended).toBe(0);
-    await allGone(children, 1_000);
+    await endedWith(programs, children);
   });
 
   test('the devices stop first, so that nothing is on its way when the gateway goes', async () => {
@@ -88,10 +97,10 @@ describe.skipIf(!onLinux)('npm start', () => {
   });
 
   test('a gateway that does not stop is killed within 2 s', async () => {
-    const { child, children, ended } = await start('stubborn');
+    const { child, children, programs, ended } = await start('stubborn');
     child.kill('SIGINT');
     expect(await millisecondsUntil(ended)).toBeLessThan(2_000);
-    await allGone(children, 1_000);
+    await endedWith(programs, children);
   });
 
   test('a second Ctrl-C does not wait', async () => {
@@ -100,16 +109,17 @@ describe.skipIf(!onLinux)('npm start', () => {
     await eventually(() => expect(running.said).toContain('gateway: SIGTERM'));
     running.child.kill('SIGINT');
     expect(await millisecondsUntil(running.ended)).toBeLessThan(500);
-    await allGone(running.children, 1_000);
+    await endedWith(running.programs, running.children);
   });
 
   test('when the gateway dies the devices go too, and its exit status is passed on', async () => {
     const running = runScript(tree, 'start.mjs', [], { BROKER: broker.url, MOOD: 'mortal' });
     await eventually(() => expect(programsOf(running.pid)).toHaveLength(2));
+    const programs = programsOf(running.pid);
     const children = childrenOf(running.pid);
     expect(await running.ended).toBe(3);
     expect(running.said).toContain('The gateway ended by itself');
-    await allGone(children, 1_000);
+    await endedWith(programs, children);
   });
 
   test('a gateway that cannot start passes its exit status on at once', async () => {
@@ -123,7 +133,7 @@ describe.skipIf(!onLinux)('npm start', () => {
     killQuietly(running.fleet);
     expect(await running.ended).toBe(1);
     expect(running.said).toContain('gateway: SIGTERM');
-    await allGone(running.children, 1_000);
+    await endedWith(running.programs, running.children);
   });
 
   test('nobody is left when it is killed with SIGKILL', async () => {
