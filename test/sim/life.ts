@@ -72,6 +72,7 @@ export class World {
   /** What the wall clock would have to be moved by to be right. */
   clockWrongMs = 0;
   waitForClockMs = 5_000;
+  heartbeatMs = 10_000;
   /** Why the last life ended by itself, if it did. */
   ended: Error | undefined;
   private life: { alive: boolean } = { alive: false };
@@ -129,7 +130,7 @@ export class World {
         })),
         publish: () => {},
         status: {},
-        heartbeatMs: 10_000,
+        heartbeatMs: this.heartbeatMs,
         waitForClockMs: this.waitForClockMs,
         onBeat: () => {},
       }),
