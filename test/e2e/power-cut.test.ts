@@ -80,7 +80,7 @@ test.runIf(canCut)(
       await rm(folder, { recursive: true, force: true });
     }
   },
-  30_000 + cuts * 6_000,
+  60_000 + cuts * 12_000,
 );
 
 test.runIf(canLie)('the test sees what a disk that lies about syncs loses', async () => {
