@@ -52,8 +52,11 @@ export function createReserve(
   const fill = async (): Promise<void> => {
     bytes = (await disk.size(reservePath)) ?? 0;
     const missing = wantedBytes - bytes;
-    if (missing > 0 && (await disk.free()) < (isOwed ? missing + overhead : shareMin * missing))
+    if (missing > 0 && (await disk.free()) < (isOwed ? missing + overhead : shareMin * missing)) {
+      // Of a disk that has become read-only as well, that is what somebody must mend first.
+      if (isOwed) await (await disk.open(reservePath)).close();
       return;
+    }
     if (missing !== 0) await complete();
     isOwed = false;
   };

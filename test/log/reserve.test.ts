@@ -92,6 +92,28 @@ test('the reserve has an end: then alerts wait too, and the first room is theirs
   expect(Math.max(...said.map(({ value }) => value!))).toBeLessThan(reading.value!);
 });
 
+test('of a full disk that has become read-only as well, that is told', async () => {
+  const { log, clock, disk, reserve } = await openReserved(new SimDisk());
+  await log.append([readingOf(1)]);
+  disk.capacityBytes = usedBytes(disk) - 2 ** 18;
+  const reading = watch(log.append([readingOf(2)]));
+  await clock.advance(1_500);
+  // What was spent of the reserve is owed: nothing else is tried before there is room for that.
+  await log.append([urgent[0]!]);
+  await clock.advance(1_500);
+  expect([reserve.isOwed, log.blocked]).toEqual([true, expect.stringContaining('ENOSPC')]);
+  disk.before = (kind) => {
+    if (kind !== 'open') return;
+    throw Object.assign(new Error('EROFS: read-only file system'), { code: 'EROFS' });
+  };
+  await clock.advance(1_500);
+  expect([reading.settled, log.blocked]).toEqual([false, expect.stringContaining('EROFS')]);
+  disk.before = undefined;
+  disk.capacityBytes = Number.POSITIVE_INFINITY;
+  await clock.advance(1_500);
+  expect([reading.settled, log.blocked]).toEqual([true, undefined]);
+});
+
 test('cursors are saved on a full disk', async () => {
   const { cursors, clock, disk, logger, log } = await openReserved(new SimDisk());
   const cursor = cursors.open('sink', () => positionOf(0));
