@@ -10,12 +10,12 @@ import { setMaxListeners } from 'node:events';
 import type { CodecFiles } from './codec/codec.ts';
 import type { IngestMapping } from './codec/mapping-options.ts';
 import type { LogBooks } from './flow/audit.ts';
-import { ageMsOf } from './flow/clock.ts';
 import { recordDamage } from './flow/gap.ts';
 import { observeLanes } from './flow/lane-metrics.ts';
 import type { LetterDesk } from './flow/letters.ts';
 import { listen } from './flow/listen.ts';
 import { openMemories } from './flow/memories.ts';
+import { createOldestAges } from './flow/oldest.ts';
 import { type ReadersParts, startReaders } from './flow/readers.ts';
 import { haveIdentities, rememberIdentities } from './flow/remember.ts';
 import type { Replay } from './flow/replay.ts';
@@ -24,7 +24,6 @@ import type { EventLog, Position } from './log/log.ts';
 import { createQuarantine } from './log/quarantine.ts';
 import { createReserve } from './log/reserve.ts';
 import { type LogOptions, openEventLog } from './log/segment-log.ts';
-import type { Clock } from './platform/clock.ts';
 import type { SchemaRegistry } from './schema/registry.ts';
 import type { Source } from './source/source.ts';
 
@@ -111,14 +110,14 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
   await remembering;
   const listening = listen({ ...parts, log, duplicates }, sources.signal, fail);
 
+  const ageMsOfOldest = createOldestAges(log, clock);
   const observe = async (): Promise<void> => {
     const lag = reading.lag();
     observeLanes(reading.books(), log.last, metrics);
     metrics.lettersOpen.set(reading.letters.open);
     for (const { name, position } of cursors.all) {
       metrics.lagEvents.set({ reader: name }, lag[name] ?? 0);
-      const ageMs = position < log.last ? await ageMsBehind(position, log, clock) : 0;
-      metrics.lagSeconds.set({ reader: name }, ageMs / 1_000);
+      metrics.lagSeconds.set({ reader: name }, (await ageMsOfOldest(name, position)) / 1_000);
     }
   };
   return {
@@ -148,15 +147,3 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
     },
   };
 }
-
-async function ageMsBehind(position: Position, log: EventLog, clock: Clock): Promise<number> {
-  const reader = log.reader(position);
-  try {
-    const [oldest] = await reader.next(1, never);
-    return ageMsOf(oldest!, clock);
-  } finally {
-    reader.close();
-  }
-}
-/** Nothing to abort: what is asked for is already in the log. */
-const never = new AbortController().signal;
