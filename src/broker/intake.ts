@@ -30,7 +30,8 @@ export type Keep = (
 type Outcome = { readonly positions: readonly Position[] } | { readonly error: unknown };
 
 interface Batch {
-  readonly messages: Arrival[];
+  /** None once they have been handed on. */
+  messages: Arrival[];
   bytes: number;
   readonly guards: (Peer | undefined)[];
   /** Of the payload; -1 where there is none to be kept. */
@@ -134,18 +135,20 @@ export class Intake {
   #close(batch: Batch): void {
     if (this.#batch !== batch) return;
     this.#batch = undefined;
+    const { messages } = batch;
+    batch.messages = [];
     // Asked at once, and in order: how many batches the log takes together is its own affair.
-    const outcome = batch.messages.length === 0 ? nothingToKeep : this.#keep(batch.messages);
+    const outcome = messages.length === 0 ? nothingToKeep : this.#keep(messages);
     this.#tail = this.#tail.then(async () => this.#settle(batch, await outcome));
   }
 
-  async #keep(messages: readonly Arrival[]): Promise<Outcome> {
-    try {
-      const positions = await this.#ingest(messages);
-      return positions ? { positions } : kept;
-    } catch (error) {
-      return { error };
-    }
+  /** Holds on to no message meanwhile: garbage that is young when it dies costs next to nothing. */
+  #keep(messages: readonly Arrival[]): Promise<Outcome> {
+    const ingested = (async () => this.#ingest(messages))();
+    return ingested.then(
+      (positions) => (positions ? { positions } : kept),
+      (error: unknown) => ({ error }),
+    );
   }
 
   #settle(batch: Batch, outcome: Outcome): void {

@@ -85,10 +85,8 @@ export function createIngest(parts: IngestParts): Ingest {
     }
   };
 
-  return async (messages) => {
-    metrics.received.inc(labels, messages.length);
+  const gather = (messages: readonly Message[]): Gathered => {
     const drafts: Draft[] = [];
-    /** Where the drafts of each message begin, once there is one that has a record. */
     let starts: Set<Draft> | undefined;
     for (const message of messages) {
       const begin = drafts.length;
@@ -99,6 +97,9 @@ export function createIngest(parts: IngestParts): Ingest {
       if (message.recordOnly !== true) add(drafts, message);
       if (starts !== undefined && begin < drafts.length) starts.add(drafts[begin]!);
     }
+    return { drafts, starts };
+  };
+  const record = async ({ drafts, starts }: Gathered) => {
     const fresh = repeats === undefined ? undefined : repeats.without(drafts);
     const append = (all: readonly Draft[]) =>
       starts === undefined
@@ -114,6 +115,18 @@ export function createIngest(parts: IngestParts): Ingest {
     await Promise.all(waitFor);
     return await appended;
   };
+
+  return async (messages) => {
+    metrics.received.inc(labels, messages.length);
+    // Without `await`: who awaits here holds on to the messages until they are on the disk.
+    return record(gather(messages));
+  };
+}
+
+interface Gathered {
+  readonly drafts: readonly Draft[];
+  /** Where the drafts of each message begin, once there is one that has a record. */
+  readonly starts: ReadonlySet<Draft> | undefined;
 }
 
 /** A reply is a question that is asked again if it was lost: nobody waits for it. */
