@@ -227,8 +227,9 @@ export async function openBroker(parts: EmbeddedBrokerParts): Promise<EmbeddedBr
       ...{ subscriptions: router.subscriptions, retained: parts.retained.count },
     }),
     wants: (topic) => router.wants(topic),
+    isBehind: () => router.isBehind(undefined),
     subscriptionsVersion: () => router.version,
-    publish: (topic, text) => inbound.route(sysMessage(topic, text)),
+    publish: (topic, text) => void inbound.route(sysMessage(topic, text)),
   });
   void sys.run(ended.signal);
 
@@ -262,6 +263,7 @@ export async function openBroker(parts: EmbeddedBrokerParts): Promise<EmbeddedBr
       stopping = true;
       gate.close();
       await intake.idle();
+      await router.idle();
       // Subscribers are served, and the answers written, in turns of their own.
       for (let turn = 0; turn < 4; turn++) await clock.sleep(0);
     },

@@ -4,12 +4,20 @@ import type { Bounds } from './bounds.ts';
 /** How often a client that was too fast is looked at again. */
 const paceMs = 20;
 
+/** What is safe, and on its way to subscribers. */
+interface Routing {
+  /** Whether more of it is the client's than may be. */
+  isBehind(client: string): boolean;
+}
+
 /** What one client has waiting, and how fast it may go on. */
 export interface Account {
   messages: number;
   bytes: number;
   tokens: number;
   refilledAt: number;
+  /** Who it is. */
+  readonly owner: { readonly client: string };
   /** Called when reading may go on. */
   readonly resume: () => void;
 }
@@ -28,7 +36,7 @@ export class Gate {
   readonly #rate: number;
   readonly #clock: Clock;
   readonly #signal: AbortSignal;
-  readonly #routing: { readonly busy: boolean };
+  readonly #routing: Routing;
 
   constructor(parts: {
     readonly bounds: Bounds;
@@ -36,7 +44,7 @@ export class Gate {
     readonly clock: Clock;
     /** Aborted when nobody needs to be let in any more. */
     readonly signal: AbortSignal;
-    readonly routing: { readonly busy: boolean };
+    readonly routing: Routing;
   }) {
     this.#bounds = parts.bounds;
     this.#rate = parts.messagesPerSecond;
@@ -45,9 +53,9 @@ export class Gate {
     this.#routing = parts.routing;
   }
 
-  open(resume: () => void): Account {
+  open(owner: Account['owner'], resume: () => void): Account {
     const refilledAt = this.#clock.monotonic();
-    return { messages: 0, bytes: 0, tokens: Math.max(1, this.#rate), refilledAt, resume };
+    return { messages: 0, bytes: 0, tokens: Math.max(1, this.#rate), refilledAt, owner, resume };
   }
 
   /** What the client still had waiting no longer counts. */
@@ -62,7 +70,7 @@ export class Gate {
   /** How many messages the client may hand in now. */
   allowance(account: Account): number {
     const { totalMessages, totalBytes, clientMessages, clientBytes } = this.#bounds;
-    if (this.#closed || this.#routing.busy) return 0;
+    if (this.#closed || this.#routing.isBehind(account.owner.client)) return 0;
     if (this.#messages >= totalMessages || this.#bytes >= totalBytes) return 0;
     if (account.messages >= clientMessages || account.bytes >= clientBytes) return 0;
     const room = clientMessages - account.messages;
@@ -98,7 +106,7 @@ export class Gate {
 
   /** Calls `resume` for whoever has room again. */
   reopen(): void {
-    if (this.#stalled.size === 0 || this.#closed || this.#routing.busy) return;
+    if (this.#stalled.size === 0 || this.#closed) return;
     const { totalMessages, totalBytes } = this.#bounds;
     // Only at half, so that nobody starts and stops for every single message.
     if (this.#messages > totalMessages / 2 || this.#bytes > totalBytes / 2) return;
@@ -120,6 +128,7 @@ export class Gate {
   #hasRoom(account: Account): boolean {
     const { clientMessages, clientBytes } = this.#bounds;
     if (account.messages > clientMessages / 2 || account.bytes > clientBytes / 2) return false;
+    if (this.#routing.isBehind(account.owner.client)) return false;
     if (this.#rate === 0) return true;
     this.#refill(account);
     return account.tokens >= Math.max(1, Math.min(this.#rate, clientMessages) / 100);

@@ -41,7 +41,7 @@ export class Guard implements Peer {
     this.publisher = new Publisher(connection);
     this.#unfinished = new UnfinishedPacket(parts.unfinished);
     this.#packetAt = parts.clock.monotonic();
-    this.account = parts.gate.open(() => this.#resume());
+    this.account = parts.gate.open(this, () => this.#resume());
     connection.socket.on('data', (chunk: Buffer) => this.#arrived(chunk));
     connection.onDrain = () => {
       if (this.#unsentSince === 0) return;

@@ -32,10 +32,13 @@ export class InFlight {
 
   /** The lowest position in the log; -1 when there is none. */
   get lowest(): Position {
+    let lowest = -1;
     for (const { message, giver } of this.#open.values()) {
-      if (giver === undefined && message.position >= 0) return message.position;
+      const { position } = message;
+      if (giver !== undefined || position < 0) continue;
+      if (lowest < 0 || position < lowest) lowest = position;
     }
-    return -1;
+    return lowest;
   }
 
   /** A connection with so many places begins: all that is open is to be sent again. */

@@ -87,34 +87,28 @@ export class Inbound {
   /** A will, or a message of the gateway itself. Resolves when it has been routed. */
   async accept(content: MessageContent, isIngested: boolean): Promise<void> {
     await new Promise<void>((resolve) => {
-      const settled = (lost: boolean): boolean => {
-        queueMicrotask(resolve);
-        return !lost;
+      const settled = (lost: boolean, position?: Position): void => {
+        const routed = lost ? undefined : this.route(content, position);
+        if (routed === undefined) queueMicrotask(resolve);
+        else void routed.then(resolve);
       };
-      if (isIngested) this.#keep(undefined, content, this.#parts.now(), undefined, settled);
-      else {
-        const record = this.record(content);
-        const arrival = arrivalOf(content, this.#parts.now());
-        if (record === undefined) {
-          settled(false);
-          this.route(content);
-        } else {
-          const only = { ...arrival, record, recordOnly: true } as const;
-          this.#parts.intake.accept(undefined, only, (lost, position) => {
-            if (settled(lost)) this.route(content, position);
-          });
-        }
-      }
+      const record = this.record(content);
+      const arrival = arrivalOf(content, this.#parts.now());
+      const { intake } = this.#parts;
+      if (record === undefined && !isIngested) settled(false);
+      else if (record === undefined) intake.accept(undefined, arrival, settled);
+      else if (isIngested) intake.accept(undefined, { ...arrival, record }, settled);
+      else intake.accept(undefined, { ...arrival, record, recordOnly: true }, settled);
     });
   }
 
   /** Hands a message that is safe to its subscribers, and keeps it if it is to be retained. */
-  route(content: MessageContent, position?: Position): void {
+  route(content: MessageContent, position?: Position): Promise<void> | undefined {
     const { monotonic, retained, sessions } = this.#parts;
     const place = position === undefined || position === 0 ? -1 : position;
     const message = new Message(content, monotonic(), place);
-    sessions.router.route(message);
-    if (message.retain) retained.store(message);
+    if (!message.retain) return sessions.router.route(message);
+    return sessions.router.route(message, () => retained.store(message));
   }
 
   /** What is to be kept in the log of a message, besides what it tells. */
@@ -174,7 +168,7 @@ export class Inbound {
     if (from !== undefined) this.#retaining.set(from, (this.#retaining.get(from) ?? 0) + 1);
     const act = (lost: boolean, position?: Position): void => {
       if (from !== undefined) this.#retained(from);
-      if (settled(lost)) this.route(content, position);
+      if (settled(lost)) void this.route(content, position);
     };
     const arrival = arrivalOf(content, receivedAt);
     const isIngested = isKept(content.topic);

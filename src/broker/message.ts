@@ -50,6 +50,7 @@ export class Message {
   #compact: string | undefined;
   #isOwn = false;
   #isLasting = false;
+  #isOut = false;
   #encodedProperties: Uint8Array | undefined;
   /** By version, QoS and retain flag. */
   #frames: (Frame | undefined)[] | undefined;
@@ -109,9 +110,7 @@ export class Message {
   /** From now on what is encoded for subscribers is not kept beside it. */
   keep(): this {
     this.#isLasting = true;
-    this.#frames = undefined;
-    this.#others = undefined;
-    this.#encodedProperties = undefined;
+    if (!this.#isOut) this.#forget();
     if (this.#payload.length > compactBytes) return this.own();
     if (this.#compact !== undefined) return this;
     const { buffer, byteOffset, byteLength } = this.#payload;
@@ -119,6 +118,27 @@ export class Message {
     this.#payload = noBytes;
     this.#isOwn = true;
     return this;
+  }
+
+  /** Many are about to be sent it: what is encoded for them is kept meanwhile, … */
+  setOut(): void {
+    this.#isOut = true;
+  }
+
+  /** … until all have been. */
+  arrived(): void {
+    this.#isOut = false;
+    if (this.#isLasting) this.#forget();
+  }
+
+  #forget(): void {
+    this.#frames = undefined;
+    this.#others = undefined;
+    this.#encodedProperties = undefined;
+  }
+
+  get #keepsEncoded(): boolean {
+    return this.#isOut || !this.#isLasting;
   }
 
   /** What to send to who wants it so. `now` is of the monotonic clock. */
@@ -131,7 +151,7 @@ export class Message {
     if (known !== undefined && known.expiry === expiry) return known;
     const variant = { version, qos, retain, expiry, ...noAlias };
     const frame = this.#encode(variant, false);
-    if (this.#isLasting) return frame;
+    if (!this.#keepsEncoded) return frame;
     this.#frames ??= [];
     this.#frames[slot] = frame;
     if (frame.body === undefined && !this.#isOwn) {
@@ -151,7 +171,7 @@ export class Message {
     if (known !== undefined && known.expiry === expiry) return known;
     const variant = { version, qos, retain, expiry, alias, topicIsKnown, subscriptionIds };
     const frame = this.own().#encode(variant, true);
-    if (this.#isLasting) return frame;
+    if (!this.#keepsEncoded) return frame;
     if (this.#others === undefined || this.#others.size >= othersMost) this.#others = new Map();
     this.#others.set(key, frame);
     return frame;
@@ -181,7 +201,7 @@ export class Message {
     let properties = noBytes;
     if (variant.version === 5) {
       properties = this.#encodedProperties ?? encodeProperties(this.properties);
-      if (!this.#isLasting) this.#encodedProperties = properties;
+      if (this.#keepsEncoded) this.#encodedProperties = properties;
     }
     return encodePublish(
       { topic: this.topic, payload: this.payload, properties },

@@ -132,7 +132,7 @@ export class Outbox {
   /** A message for the subscriber. */
   push(message: Message, share: Share, giver?: Giver): void {
     const isInLog = giver === undefined && share.qos > 0 && this.#isInLog(message);
-    if (isInLog) this.highest = message.position;
+    if (isInLog) this.highest = Math.max(this.highest, message.position);
     const rights = this.#rights;
     if (rights !== undefined && !rights.readsAll && !rights.mayRead(message.topic)) {
       if (isInLog) this.#recipient.acknowledged(message, undefined);

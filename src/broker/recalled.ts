@@ -15,7 +15,8 @@ export async function recalled(
 ): Promise<Map<Position, Delivery | undefined>> {
   const found = new Map<Position, Delivery | undefined>();
   for (const position of positions) found.set(position, undefined);
-  for (const { position, record, ageMs } of (await journal()?.messages(positions)) ?? []) {
+  const ascending = [...positions].sort((a, b) => a - b);
+  for (const { position, record, ageMs } of (await journal()?.messages(ascending)) ?? []) {
     const message = new Message(record, now(), position, ageMs);
     const isSent = position <= sentUpTo;
     // What was begun is ended, though the subscription is gone [MQTT-3.10.4-3].

@@ -1,22 +1,28 @@
-import type { CombinedShare } from './delivery.ts';
+import { FanOut, type FanOutParts, Shares, type Taker } from './fan-out.ts';
+import type { Position } from './journal.ts';
 import type { Message } from './message.ts';
-import { combine, combinedOf, isOwn, type Session, type Subscription, shareOf } from './session.ts';
+import { isOwn, type Session, type Subscription, shareOf } from './session.ts';
 import { SharedGroup, type SharedGroupParts } from './shared-group.ts';
 import { TopicTree } from './topic-tree.ts';
 
-type Taker = Subscription | SharedGroup;
+export interface RouterParts {
+  readonly groups: Omit<SharedGroupParts, 'filter'>;
+  readonly fanOut: FanOutParts;
+}
 
 /** Hands messages to the subscriptions that match (OASIS MQTT 5.0, clauses 3.3.4 and 4.8). */
 export class Router {
   readonly #tree = new TopicTree<Taker>();
   readonly #groups = new Map<string, SharedGroup>();
   readonly #groupParts: Omit<SharedGroupParts, 'filter'>;
+  readonly #fanOut: FanOut;
   #subscriptions = 0;
   #version = 0;
   #sequence = 0;
 
-  constructor(groupParts: Omit<SharedGroupParts, 'filter'>) {
-    this.#groupParts = groupParts;
+  constructor({ groups, fanOut }: RouterParts) {
+    this.#groupParts = groups;
+    this.#fanOut = new FanOut(fanOut);
   }
 
   /** Another number after every change of a subscription. */
@@ -28,24 +34,32 @@ export class Router {
     return this.#subscriptions;
   }
 
-  /** Nothing waits here: what a subscriber does not take is the affair of its outbox. */
-  get busy(): boolean {
-    return false;
-  }
-
   /** The sequence of the message that was routed last. */
   get sequence(): number {
     return this.#sequence;
   }
 
-  /** Whether a subscriber may want messages under this topic. */
-  wants(topic: string): boolean {
-    return this.#tree.match(topic).length > 0;
+  /** Whether so much of what the client has published is still on its way that it is to wait. */
+  isBehind(client: string | undefined): boolean {
+    return this.#fanOut.isBehind(client);
   }
 
-  /** Whether a session that lasts wants them at QoS 1 or 2. */
+  /** What is below here has been handed to those who want it; Infinity for everything. */
+  get routedUpTo(): Position {
+    return this.#fanOut.lowest;
+  }
+
+  /** Whether a subscriber may want messages under this topic. */
+  wants(topic: string): boolean {
+    return this.#tree.matchFew(topic, fewTakers)?.length !== 0;
+  }
+
+  /** Whether a session that lasts may want them at QoS 1 or 2. */
   keeps(topic: string): boolean {
-    for (const taker of this.#tree.match(topic)) {
+    const takers = this.#tree.matchFew(topic, fewTakers);
+    // Not worth a look at all of them: somebody will.
+    if (takers === undefined) return true;
+    for (const taker of takers) {
       const subscriptions = taker instanceof SharedGroup ? taker.members : [taker];
       if (subscriptions.some(({ request, session }) => request.qos > 0 && session.isKept)) {
         return true;
@@ -62,6 +76,7 @@ export class Router {
   add(subscription: Subscription): void {
     const { session, request, sharedFilter } = subscription;
     const before = session.subscriptions.get(request.filter);
+    subscription.since = before?.since ?? this.#sequence;
     this.#version += 1;
     if (before === undefined) this.#subscriptions += 1;
     session.put(subscription);
@@ -69,8 +84,9 @@ export class Router {
       this.#groupFor(request.filter, sharedFilter).join(subscription);
       return;
     }
-    if (before !== undefined) this.#tree.remove(request.filter, (taker) => taker === before);
+    // In this order: a message on its way must find one of them.
     this.#tree.add(request.filter, subscription);
+    if (before !== undefined) this.#tree.remove(request.filter, (taker) => taker === before);
   }
 
   /** False when there was none. */
@@ -93,35 +109,34 @@ export class Router {
     return true;
   }
 
-  route(message: Message): void {
-    this.#sequence += 1;
-    message.sequence = this.#sequence;
-    const takers = this.#tree.match(message.topic);
-    if (takers.length === 1) {
-      const taker = takers[0]!;
-      if (taker instanceof SharedGroup) taker.route(message);
-      else if (!isOwn(taker, message)) taker.session.outbox.push(message, shareOf(taker, message));
-      return;
+  /**
+   * Hands a message to all who want it, and calls `matched` when it is decided who that is. Where
+   * they are many, others have a turn meanwhile: it then returns what resolves when all have it.
+   */
+  route(message: Message, matched?: () => void): Promise<void> | undefined {
+    const begin = (): void => {
+      this.#sequence += 1;
+      message.sequence = this.#sequence;
+    };
+    const takers = this.#fanOut.mustWait(message)
+      ? undefined
+      : this.#tree.matchFew(message.topic, fewTakers);
+    if (takers !== undefined) {
+      begin();
+      handOut(message, takers);
+      matched?.();
+      return undefined;
     }
-    let shares: Map<Session, CombinedShare> | undefined;
-    for (const taker of takers) {
-      if (taker instanceof SharedGroup) {
-        taker.route(message);
-        continue;
-      }
-      if (isOwn(taker, message)) continue;
-      const { session } = taker;
-      if (session.subscriptions.size === 1) {
-        session.outbox.push(message, shareOf(taker, message));
-        continue;
-      }
-      shares ??= new Map();
-      const before = shares.get(session);
-      if (before === undefined) shares.set(session, combinedOf(shareOf(taker, message)));
-      else combine(before, shareOf(taker, message));
-    }
-    if (shares === undefined) return;
-    for (const [session, share] of shares) session.outbox.push(message, share);
+    return this.#fanOut.add(message, () => {
+      begin();
+      matched?.();
+      return this.#tree.walk(message.topic);
+    });
+  }
+
+  /** Resolves when everything has been handed out. */
+  async idle(): Promise<void> {
+    await this.#fanOut.idle();
   }
 
   #groupFor(filter: string, sharedFilter: string): SharedGroup {
@@ -133,4 +148,20 @@ export class Router {
     }
     return group;
   }
+}
+
+/** A message for no more than these is handed out in one go. */
+const fewTakers = 64;
+
+function handOut(message: Message, takers: readonly Taker[]): void {
+  if (takers.length === 0) return;
+  if (takers.length === 1) {
+    const taker = takers[0]!;
+    if (taker instanceof SharedGroup) taker.route(message);
+    else if (!isOwn(taker, message)) taker.session.outbox.push(message, shareOf(taker, message));
+    return;
+  }
+  const shares = new Shares(message);
+  for (const taker of takers) shares.add(taker);
+  for (const [session, share] of shares.combined) session.outbox.push(message, share);
 }

@@ -17,6 +17,8 @@ export interface Subscription {
   readonly subscriptionId: number | undefined;
   /** Given when it is shared with others: what stands behind the name. */
   readonly sharedFilter: string | undefined;
+  /** The sequence of the last message that was published before it. */
+  since?: number;
 }
 
 /** What happens to acknowledgements of messages that are in the log. */

@@ -38,6 +38,8 @@ export interface SessionsParts {
   readonly queuedMessages: number;
   /** The monotonic clock. */
   readonly now: () => number;
+  /** Resolves when others have had their turn. */
+  readonly rest: () => Promise<void>;
   /** Told how many messages a client will not get. */
   readonly lost: (reason: DropReason, messages: number) => void;
   /** What should last could not be made so. */
@@ -69,9 +71,12 @@ export class Sessions {
     this.wills = new Wills(this.#sessionsMax);
     const held = { bytes: 0 };
     this.router = new Router({
-      ...{ queuedMessages, queuedBytes: bounds.queuedBytes, held, failed },
-      dropped: (messages) => lost('queue_full', messages),
-      load: (positions) => this.#load(positions),
+      groups: {
+        ...{ queuedMessages, queuedBytes: bounds.queuedBytes, held, failed },
+        dropped: (messages) => lost('queue_full', messages),
+        load: (positions) => this.#load(positions),
+      },
+      fanOut: { bounds, now, rest: parts.rest },
     });
     this.#sessionParts = {
       ...{ bounds, queuedMessages, now, held, failed, dropped: lost },
@@ -262,7 +267,8 @@ export class Sessions {
       return;
     }
     const { lowest, highest } = outbox;
-    const upTo = session.isKept ? Math.max(0, lowest < 0 ? highest : lowest - 1) : 0;
+    const settled = Math.min(lowest < 0 ? highest : lowest - 1, this.router.routedUpTo - 1);
+    const upTo = session.isKept ? Math.max(0, settled) : 0;
     const beyond = acknowledgedPositions.filter((position) => position > upTo);
     const shared = acknowledgedShared && Object.fromEntries(acknowledgedShared);
     session.acknowledgedPositions = [];

@@ -23,6 +23,8 @@ export interface SysParts {
   figures(): SysFigures;
   /** Whether somebody subscribes to the topic. */
   wants(topic: string): boolean;
+  /** Whether so much of what was published is still on its way that no more is to follow. */
+  isBehind(): boolean;
   /** Changes whenever a subscription comes or goes. */
   subscriptionsVersion(): number;
   publish(topic: string, text: string): void;
@@ -84,7 +86,8 @@ export class Sys {
 
   /** Publishes when it is time to, or when somebody has begun to listen. */
   look(): void {
-    const { clock, intervalMs, subscriptionsVersion } = this.#parts;
+    const { clock, intervalMs, subscriptionsVersion, isBehind } = this.#parts;
+    if (isBehind()) return;
     const version = subscriptionsVersion();
     const now = clock.monotonic();
     const isDue = now - this.#refreshedAt >= intervalMs;

@@ -66,30 +66,93 @@ export class TopicTree<T> {
 
   /** The values whose filters match; the shared empty array when there are none. */
   match(topic: string): readonly T[] {
+    return this.#collect(topic, { left: Number.POSITIVE_INFINITY });
+  }
+
+  /** As `match`, but undefined where there are more than `most` of them, or of places to look at. */
+  matchFew(topic: string, most: number): readonly T[] | undefined {
+    const budget = { left: most };
+    const found = this.#collect(topic, budget);
+    return budget.left < 0 ? undefined : found;
+  }
+
+  /**
+   * As `match`, piece by piece: some pieces are empty. Between them the tree may change; of values
+   * that are there all the while none is left out.
+   */
+  *walk(topic: string): Generator<readonly T[]> {
+    const wild = topic.charCodeAt(0) !== dollar;
+    if (wild) yield [...this.#root.below];
+    const ways: Way<T>[] = [{ node: this.#root, from: 0 }];
+    for (let way = ways.pop(); way !== undefined; way = ways.pop()) {
+      const { node, from } = way;
+      if (from < 0) {
+        yield [...node.here];
+        continue;
+      }
+      const slash = topic.indexOf('/', from);
+      const level = slash < 0 ? topic.slice(from) : topic.slice(from, slash);
+      const exact = node.children.get(level);
+      const any = wild || from > 0 ? node.children.get('+') : undefined;
+      for (const child of exact === any ? [exact] : [exact, any]) {
+        if (child === undefined) continue;
+        ways.push({ node: child, from: slash < 0 ? -1 : slash + 1 });
+        yield [...child.below];
+      }
+    }
+  }
+
+  #collect(topic: string, budget: Budget): readonly T[] {
     if (this.#size === 0) return nothing;
     const found: T[] = [];
     const wild = topic.charCodeAt(0) !== dollar;
-    if (wild) found.push(...this.#root.below);
-    collect(this.#root, topic, 0, wild, found);
+    if (wild) take(this.#root.below, found, budget);
+    collect(this.#root, topic, 0, wild, found, budget);
     return found.length === 0 ? nothing : found;
   }
 }
 const nothing: readonly never[] = Object.freeze([]);
 const dollar = 0x24;
 
-function collect<T>(node: Node<T>, topic: string, from: number, wild: boolean, found: T[]): void {
+/** Where a walk goes on: at the level of the topic that begins there, or -1 behind the last. */
+interface Way<T> {
+  readonly node: Node<T>;
+  readonly from: number;
+}
+
+/** Values and nodes that may still be looked at; below 0 the search has ended early. */
+interface Budget {
+  left: number;
+}
+
+function take<T>(values: readonly T[], found: T[], budget: Budget): void {
+  if (values.length === 0) return;
+  budget.left -= values.length;
+  if (budget.left >= 0) found.push(...values);
+}
+
+function collect<T>(
+  node: Node<T>,
+  topic: string,
+  from: number,
+  wild: boolean,
+  found: T[],
+  budget: Budget,
+): void {
+  budget.left -= 1;
+  if (budget.left < 0) return;
   const slash = topic.indexOf('/', from);
   const level = slash < 0 ? topic.slice(from) : topic.slice(from, slash);
   const exact = node.children.get(level);
-  if (exact !== undefined) visit(exact, topic, slash, found);
+  if (exact !== undefined) visit(exact, topic, slash, found, budget);
   const any = wild ? node.children.get('+') : undefined;
-  if (any !== undefined && any !== exact) visit(any, topic, slash, found);
+  if (any !== undefined && any !== exact) visit(any, topic, slash, found, budget);
 }
 
-function visit<T>(node: Node<T>, topic: string, slash: number, found: T[]): void {
-  if (node.below.length > 0) found.push(...node.below);
-  if (slash >= 0) collect(node, topic, slash + 1, true, found);
-  else if (node.here.length > 0) found.push(...node.here);
+function visit<T>(node: Node<T>, topic: string, slash: number, found: T[], budget: Budget): void {
+  take(node.below, found, budget);
+  if (slash >= 0) collect(node, topic, slash + 1, true, found, budget);
+  else take(node.here, found, budget);
 }
 
 /** Whether the filter matches the topic; by the same rules. */

@@ -25,14 +25,16 @@ export class WaitingQueue {
     return this.#items[this.#next];
   }
 
-  /** The lowest position that waits as one; -1 when none does. They ascend. */
+  /** The lowest position that waits; -1 when none does. Now and then one has overtaken another. */
   get lowest(): Position {
+    let lowest = -1;
     for (let index = this.#next; index < this.#items.length; index++) {
       const item = this.#items[index]!;
-      if (typeof item === 'number') return item;
-      if (item.giver === undefined && item.message.position >= 0) return item.message.position;
+      const own = typeof item === 'number' || item.giver === undefined;
+      const position = typeof item === 'number' ? item : item.message.position;
+      if (own && position >= 0 && (lowest < 0 || position < lowest)) lowest = position;
     }
-    return -1;
+    return lowest;
   }
 
   push(item: Waiting): void {

@@ -93,6 +93,7 @@ export function createBrokerSource(options: BrokerOptions, parts: BrokerSourcePa
     ...limits,
     bounds,
     now: clock.monotonic,
+    rest: () => clock.sleep(0),
     lost: dropped,
     failed: (error) => logger.error({ error }, 'The state of a session could not be kept.'),
   });

@@ -59,6 +59,7 @@ export async function openAttackedBroker() {
     metrics.brokerDropped.inc({ reason }, messages);
   const sessions = new Sessions({
     ...{ ...limits, bounds, now: clock.monotonic, lost: dropped },
+    rest: () => clock.sleep(0),
     failed: (error) => void errors.push(error),
   });
   const retained = new Retained(bounds, clock.monotonic, () => dropped('retained_full'));

@@ -94,6 +94,7 @@ function createSys(intervalMs: number) {
       return figures;
     },
     wants: (topic) => topic === state.wanted,
+    isBehind: () => false,
     subscriptionsVersion: () => state.version,
     publish: (topic, text) => state.published.set(topic, text),
   });
