@@ -4,6 +4,14 @@ import type { Bounds } from './bounds.ts';
 /** How often a client that was too fast is looked at again. */
 const paceMs = 20;
 
+/** What is let in at once is to keep the processor about so long, … */
+const turnMs = 4;
+/** … by what the last messages took, about so many of them; … */
+const rememberedMessages = 2000;
+/** … but each client may hand in so many, and all together no more than that. */
+const turnMessagesMin = 8;
+const turnMessagesMax = 4096;
+
 /** What is safe, and on its way to subscribers. */
 interface Routing {
   /** Whether more of it is the client's than may be. */
@@ -30,6 +38,11 @@ export class Gate {
   #messages = 0;
   #bytes = 0;
   #closed = false;
+  /** Messages that may still be let in before others have their turn. */
+  #turnLeft = turnMessagesMax;
+  #isTurnOver = true;
+  /** What messages of late took, with less weight the longer ago. */
+  readonly #work = { messages: 0, ms: 0 };
   #pacing = false;
   readonly #stalled = new Set<Account>();
   readonly #bounds: Bounds;
@@ -73,7 +86,8 @@ export class Gate {
     if (this.#closed || this.#routing.isBehind(account.owner.client)) return 0;
     if (this.#messages >= totalMessages || this.#bytes >= totalBytes) return 0;
     if (account.messages >= clientMessages || account.bytes >= clientBytes) return 0;
-    const room = clientMessages - account.messages;
+    const turn = Math.max(turnMessagesMin, this.#turnLeft);
+    const room = Math.min(clientMessages - account.messages, turn);
     if (this.#rate === 0) return room;
     this.#refill(account);
     return Math.min(room, Math.floor(account.tokens));
@@ -82,6 +96,36 @@ export class Gate {
   /** So many messages have passed. */
   spend(account: Account, messages: number): void {
     account.tokens -= messages;
+    this.#turnLeft -= messages;
+    if (!this.#isTurnOver) return;
+    this.#isTurnOver = false;
+    void this.#endTurn();
+  }
+
+  /** So many messages, or more of the same ones, have kept the processor for so long. */
+  worked(messages: number, ms: number): void {
+    const work = this.#work;
+    work.messages += messages;
+    work.ms += ms;
+    if (work.messages > rememberedMessages) {
+      work.ms *= rememberedMessages / work.messages;
+      work.messages = rememberedMessages;
+    }
+    this.#turnLeft = Math.min(this.#turnLeft, this.#turnMessages);
+  }
+
+  /** How many messages keep the processor for as long as a turn is to be. */
+  get #turnMessages(): number {
+    const { messages, ms } = this.#work;
+    const inTime = ms === 0 ? turnMessagesMax : Math.floor((turnMs * messages) / ms);
+    return Math.max(turnMessagesMin, Math.min(turnMessagesMax, inTime));
+  }
+
+  async #endTurn(): Promise<void> {
+    await this.#clock.sleep(0);
+    this.#turnLeft = this.#turnMessages;
+    this.#isTurnOver = true;
+    this.reopen();
   }
 
   enter(account: Account, bytes: number): void {
@@ -113,6 +157,7 @@ export class Gate {
     // Who resumes may stall again at once, and is then at the end of the line.
     for (const account of [...this.#stalled]) {
       if (this.#messages >= totalMessages || this.#bytes >= totalBytes) return;
+      if (this.#turnLeft <= 0) return;
       if (!this.#hasRoom(account)) continue;
       this.#stalled.delete(account);
       account.resume();

@@ -46,6 +46,9 @@ interface Batch {
 /** A batch is handed on at this size, or at the end of the turn of the event loop. */
 const batchBytes = 2 ** 20;
 const batchMessages = 4096;
+/** Others have a turn when so many messages were settled and it took so long. */
+const lookEvery = 32;
+const turnMs = 2;
 
 /**
  * Brings messages to safety in the order they came, many at a time: one batch for every turn of the
@@ -138,8 +141,10 @@ export class Intake {
     const { messages } = batch;
     batch.messages = [];
     // Asked at once, and in order: how many batches the log takes together is its own affair.
+    const begun = this.#clock.monotonic();
     const outcome = messages.length === 0 ? nothingToKeep : this.#keep(messages);
-    this.#tail = this.#tail.then(async () => this.#settle(batch, await outcome));
+    this.#gate.worked(messages.length, this.#clock.monotonic() - begun);
+    this.#tail = this.#tail.then(async () => await this.#settle(batch, await outcome));
   }
 
   /** Holds on to no message meanwhile: garbage that is young when it dies costs next to nothing. */
@@ -151,12 +156,17 @@ export class Intake {
     );
   }
 
-  #settle(batch: Batch, outcome: Outcome): void {
+  async #settle(batch: Batch, outcome: Outcome): Promise<void> {
     const failed = 'error' in outcome;
     if (failed) this.#failed(outcome.error);
     const positions = (failed ? [] : outcome.positions).values();
     const { guards, settled, ids, records } = batch;
-    for (let index = 0; index < guards.length; ) {
+    let begun = this.#clock.monotonic();
+    for (let index = 0, looked = 0; index < guards.length; ) {
+      if (index - looked >= lookEvery) {
+        looked = index;
+        begun = await this.#look(begun);
+      }
       const guard = guards[index];
       if (settled[index] === undefined && guard !== undefined && ids[index]! > 0) {
         index = this.#acknowledgeRun(batch, index, guard, failed);
@@ -166,7 +176,17 @@ export class Intake {
         index += 1;
       }
     }
+    this.#gate.worked(0, this.#clock.monotonic() - begun);
     this.#gate.reopen();
+  }
+
+  /** Lets others have a turn now and then. */
+  async #look(begun: number): Promise<number> {
+    const ms = this.#clock.monotonic() - begun;
+    if (ms < turnMs) return begun;
+    this.#gate.worked(0, ms);
+    await this.#clock.sleep(0);
+    return this.#clock.monotonic();
   }
 
   #settleOne(batch: Batch, index: number, failed: boolean, position: Position | undefined): void {

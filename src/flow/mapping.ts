@@ -43,6 +43,7 @@ export function createMapper(
 ): (topic: string) => Route | undefined {
   const compiled = compileAll(mappings, parts.codecFiles);
   const routes = new Map<string, Route | undefined>();
+  const seen = new SeenTopics();
   return (topic) => {
     const known = routes.get(topic);
     if (known !== undefined || routes.has(topic)) return known;
@@ -50,12 +51,37 @@ export function createMapper(
     const found = candidates.length > 1 ? firstThatFits(candidates) : onlyRoute(candidates[0]);
     const check = found === undefined ? undefined : parts.schemas?.forTopic(topic);
     const route = found === undefined || check === undefined ? found : checking(found, check);
-    if (topic.length <= topicLengthMax) {
-      if (routes.size >= topicsMax) routes.delete(routes.keys().next().value!);
+    const isFull = routes.size >= topicsMax;
+    if (topic.length <= topicLengthMax && (!isFull || seen.again(topic))) {
+      if (isFull) routes.delete(routes.keys().next().value!);
       routes.set(topic, route);
     }
     return route;
   };
+}
+
+/** Topics of late of which it is known whether they have come before; by their hashes. */
+const seenMax = 2 ** 14;
+
+/**
+ * Tells topics that come again from those that come once: of more topics than can be remembered each
+ * would push out another before that one comes again.
+ */
+class SeenTopics {
+  readonly #hashes = new Uint32Array(seenMax);
+
+  /** Whether the topic was asked about not long ago. */
+  again(topic: string): boolean {
+    let hash = 0x811c9dc5;
+    for (let at = 0; at < topic.length; at++) {
+      hash = Math.imul(hash ^ topic.charCodeAt(at), 0x01000193);
+    }
+    hash >>>= 0;
+    const slot = (hash ^ (hash >>> 14)) & (seenMax - 1);
+    if (this.#hashes[slot] === hash) return true;
+    this.#hashes[slot] = hash;
+    return false;
+  }
 }
 
 /** The mappings for a topic, in order, up to the first that has no further conditions. */
