@@ -230,7 +230,13 @@ export class Durable {
   }
 
   #message(position: Position, message: MessageRecord): void {
-    const { topic, from, incomingId, qos } = message;
+    const { topic, from, to, incomingId, qos } = message;
+    if (to !== undefined) {
+      const session = this.#sessions.get(to);
+      session?.waiting.add(position);
+      if (session !== undefined) this.#bound(session);
+      return;
+    }
     const sender = from === undefined ? undefined : this.#sessions.get(from);
     if (incomingId !== undefined) sender?.received.add(incomingId);
     // What the gateway says itself it says again when it starts.

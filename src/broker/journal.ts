@@ -13,6 +13,8 @@ export interface MessageRecord {
   readonly properties?: MessageProperties;
   /** Who published it; not given for the gateway itself. For "no local". */
   readonly from?: string;
+  /** The only client it is for: a retained message that its subscription brings. */
+  readonly to?: string;
   /** The packet identifier of an incoming QoS 2 message: known until its `released`. */
   readonly incomingId?: number;
 }

@@ -84,9 +84,9 @@ export class Outbox {
   /** The client is gone. What others can take is given back to them. */
   detach(): void {
     this.#link = undefined;
+    const positions: Position[] = [...(this.#retained?.positions ?? [])];
     this.#retained = undefined;
     const back = new Map<Giver, Message[]>();
-    const positions: Position[] = [];
     for (const delivery of this.#flight?.values() ?? []) {
       const { giver, qos, message, isRecorded } = delivery;
       // A QoS 2 message that was begun with one is nobody else's [MQTT-4.8.2-4].
@@ -234,12 +234,28 @@ export class Outbox {
       if (link.isSlow) return false;
       if (!this.#mayRead(link, delivery.message)) {
         // It never was there for this client.
+        if (this.#retained!.isSafe) this.#finish(delivery);
       } else if (delivery.qos === 0) this.#write(link, delivery);
-      else if (!this.#hasPlace(link) || !this.#send(link, delivery)) return false;
+      else if (!this.#hasPlace(link)) return false;
+      else if (this.#recipient.isJournaled && !this.#retained!.isSafe) {
+        void this.#keepRetained(this.#retained!);
+        return false;
+      } else if (!this.#send(link, delivery)) return false;
       this.#retained!.shift();
     }
     this.#retained = undefined;
     return true;
+  }
+
+  /** Retained messages are owed like others from the moment on in which the journal has them. */
+  async #keepRetained(feed: RetainedFeed): Promise<void> {
+    const highest = await feed.keep(this.#recipient.client, this.#parts);
+    this.highest = Math.max(this.highest, highest);
+    // The client may be gone: what the journal has for it waits until it is back.
+    if (this.#retained !== feed && this.#recipient.isJournaled) {
+      this.#putAway(feed.positions, new Map());
+    }
+    this.pump();
   }
 
   /** False when nothing more can be sent now. */

@@ -1,5 +1,5 @@
 import { type Delivery, deliveryOf } from './delivery.ts';
-import type { Position } from './journal.ts';
+import type { MessageRecord, Position } from './journal.ts';
 import { Message } from './message.ts';
 import type { OutboxParts, Recipient } from './recipient.ts';
 
@@ -21,8 +21,13 @@ export async function recalled(
     const isSent = position <= sentUpTo;
     // What was begun is ended, though the subscription is gone [MQTT-3.10.4-3].
     const begun = isSent ? { qos: record.qos, retain: false, subscriptionIds: [] } : undefined;
-    const share = recipient.shareOf(message) ?? begun;
+    const wanted = recipient.shareOf(message);
+    // What a subscription brought carries the flag whenever it is sent [MQTT-3.3.1-8].
+    const share =
+      wanted === undefined ? begun : { ...wanted, retain: wanted.retain || isFed(record) };
     if (share !== undefined) found.set(position, { ...deliveryOf(message, share), isSent });
   }
   return found;
 }
+
+const isFed = ({ to }: MessageRecord): boolean => to !== undefined;

@@ -123,6 +123,7 @@ const shapes: { readonly [T in EventType]: Readonly<Record<keyof EventData[T], C
     topic: optional(textAt),
     properties: optional(propertiesAt),
     from: optional(textAt),
+    to: optional(textAt),
     incomingId: optional(numberAt),
   },
   session: { kind: textAt, details: recordAt },

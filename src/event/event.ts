@@ -72,6 +72,8 @@ export interface EventData {
     readonly properties?: MessageProperties;
     /** The client that published it; not given for the gateway itself. */
     readonly from?: string;
+    /** The only client it is for: a retained message for its new subscription. */
+    readonly to?: string;
     /** The packet identifier of an incoming QoS 2 message. */
     readonly incomingId?: number;
   };

@@ -41,7 +41,7 @@ export type MessageJson = Omit<EventData['message'], 'payload' | 'properties'> &
 };
 
 export function messageJson(data: EventData['message']): MessageJson {
-  const { payload, qos, retain, topic, properties, from, incomingId } = data;
+  const { payload, qos, retain, topic, properties, from, to, incomingId } = data;
   return {
     payload: bytesJson(payload),
     qos,
@@ -49,6 +49,7 @@ export function messageJson(data: EventData['message']): MessageJson {
     ...(topic === undefined ? {} : { topic }),
     ...(properties === undefined ? {} : { properties: propertiesJson(properties) }),
     ...(from === undefined ? {} : { from }),
+    ...(to === undefined ? {} : { to }),
     ...(incomingId === undefined ? {} : { incomingId }),
   };
 }

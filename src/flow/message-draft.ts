@@ -7,7 +7,7 @@ const subjectLengthMax = 1_024;
 
 /** The payload is copied: it may be a part of something much larger, and readers are given the draft's. */
 export function messageDraft(message: KeptMessage, time: number, source: string): Draft {
-  const { topic, payload, qos, retain, properties, from, incomingId } = message;
+  const { topic, payload, qos, retain, properties, from, to, incomingId } = message;
   const isLong = topic.length > subjectLengthMax;
   const data: EventData['message'] = {
     payload: Buffer.from(payload),
@@ -16,6 +16,7 @@ export function messageDraft(message: KeptMessage, time: number, source: string)
     ...(isLong ? { topic } : {}),
     ...(properties === undefined ? {} : { properties }),
     ...(from === undefined ? {} : { from }),
+    ...(to === undefined ? {} : { to }),
     ...(incomingId === undefined ? {} : { incomingId }),
   };
   return { type: 'message', source, subject: isLong ? '' : topic, time, data };

@@ -19,6 +19,7 @@ import {
   messageProperties,
   messageQosMask,
   messageRetain,
+  messageTo,
   messageTopic,
   timeAsRecorded,
   timeDelta,
@@ -132,6 +133,7 @@ export class EventDecoder extends ByteReader {
     if (flags > messageFlagsMax || qos > 2) throw new FormatError('unknown flags of a message');
     const topic = (flags & messageTopic) === 0 ? undefined : this.text();
     const from = (flags & messageFrom) === 0 ? undefined : this.name();
+    const to = (flags & messageTo) === 0 ? undefined : this.name();
     const incomingId = (flags & messageIncoming) === 0 ? undefined : this.varint();
     const json = (flags & messageProperties) === 0 ? undefined : this.text();
     const length = this.varint();
@@ -146,6 +148,7 @@ export class EventDecoder extends ByteReader {
       ...(topic === undefined ? {} : { topic }),
       ...(json === undefined ? {} : { properties: propertiesOfJson(JSON.parse(json)) }),
       ...(from === undefined ? {} : { from }),
+      ...(to === undefined ? {} : { to }),
       ...(incomingId === undefined ? {} : { incomingId }),
     };
   }

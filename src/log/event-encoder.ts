@@ -10,6 +10,7 @@ import {
   messageIncoming,
   messageProperties,
   messageRetain,
+  messageTo,
   messageTopic,
   timeAsRecorded,
   timeDelta,
@@ -120,16 +121,18 @@ export class EventEncoder extends ByteWriter {
   }
 
   private message(data: EventData['message']): void {
-    const { payload, qos, retain, topic, properties, from, incomingId } = data;
+    const { payload, qos, retain, topic, properties, from, to, incomingId } = data;
     let flags: number = qos;
     if (retain) flags |= messageRetain;
     if (properties !== undefined) flags |= messageProperties;
     if (from !== undefined) flags |= messageFrom;
+    if (to !== undefined) flags |= messageTo;
     if (incomingId !== undefined) flags |= messageIncoming;
     if (topic !== undefined) flags |= messageTopic;
     this.byte(flags);
     if (topic !== undefined) this.text(topic);
     if (from !== undefined) this.name(this.nameOf(from));
+    if (to !== undefined) this.name(this.nameOf(to));
     if (incomingId !== undefined) this.varint(incomingId);
     if (properties !== undefined) this.text(JSON.stringify(propertiesJson(properties)));
     this.varint(payload.length);

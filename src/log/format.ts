@@ -93,8 +93,9 @@ export const messageRetain = 4;
 export const messageProperties = 8;
 export const messageFrom = 16;
 export const messageIncoming = 32;
+export const messageTo = 128;
 export const messageTopic = 64;
-export const messageFlagsMax = 127;
+export const messageFlagsMax = 255;
 
 export const valueFalse = 0;
 export const valueTrue = 1;

@@ -5,8 +5,10 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { seededRandom } from '../../src/platform/random.ts';
+import { connectKept, publish, subscribe } from '../broker/delivery-clients.ts';
+import { publishPacket, stopAll } from '../broker/harness.ts';
 import {
   LastingPublisher,
   LastingSubscriber,
@@ -23,6 +25,8 @@ const seed = Number(process.env.TIDEGATE_SEED ?? Math.floor(Math.random() * 2 **
 const settings = `ingest: [{ topic: 't/{device}', codec: text }]
 sinks: { screen: { kind: file, path: out, from: oldest } }
 `;
+
+afterEach(stopAll);
 
 test(`subscribers miss nothing and get nothing twice at QoS 2 over ${kills} kills (TIDEGATE_SEED=${seed})`, async () => {
   const random = seededRandom(seed);
@@ -111,3 +115,42 @@ test(`subscribers miss nothing and get nothing twice at QoS 2 over ${kills} kill
     await rm(folder, { recursive: true, force: true });
   }
 }, 240_000);
+
+test('retained messages that a new subscription brings are sent again after a kill, and not once acknowledged', async () => {
+  const folder = await temporaryFolder('retained');
+  const gateway = await createGatewayProcess({ folder, dataDir: join(folder, 'data'), settings });
+  try {
+    await gateway.start();
+    const publisher = await connectKept(gateway.port, 'publisher');
+    for (let id = 1; id <= 5; id++) {
+      publisher.send(publishPacket(`k/${id}`, `${id}`, 1, id, { retain: true }));
+      await publisher.next('puback');
+    }
+    const first = await connectKept(gateway.port, 'lasting');
+    await subscribe(first, 'k/#', 1);
+    const sent = [];
+    while (sent.length < 5) sent.push(await first.next('publish'));
+    await gateway.kill();
+    await gateway.start();
+
+    const second = await connectKept(gateway.port, 'lasting');
+    for (const { messageId, topic } of sent) {
+      const again = await second.next('publish');
+      expect(again).toMatchObject({ messageId, topic, qos: 1, retain: true, dup: true });
+      second.send({ cmd: 'puback', messageId } as never);
+    }
+    second.send({ cmd: 'disconnect' } as never);
+    await second.gone();
+    // When this is safe, so is what came before.
+    await publish(await connectKept(gateway.port, 'publisher'), 't/a', 'x');
+    await gateway.kill();
+    await gateway.start();
+    const third = await connectKept(gateway.port, 'lasting');
+    third.send({ cmd: 'pingreq' });
+    await third.next('pingresp');
+    expect(third.received.filter(({ cmd }) => cmd === 'publish')).toEqual([]);
+  } finally {
+    await gateway.kill();
+    await rm(folder, { recursive: true, force: true });
+  }
+}, 60_000);

@@ -95,6 +95,7 @@ const dataOf = {
         { requiredKeys: [] },
       ),
       from: name,
+      to: name,
       topic: name,
       incomingId: fc.integer({ min: 1, max: 65_535 }),
     },
