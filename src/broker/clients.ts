@@ -1,6 +1,7 @@
 import type { BrokerClient } from './aedes.ts';
 import type { Connection } from './connection.ts';
 import type { Door } from './door.ts';
+import { encodeDisconnect } from './encode-answers.ts';
 import { addCounts, type Counts, Traffic } from './traffic.ts';
 
 /** One client that is connected, as operators see it. Times in milliseconds since the epoch. */
@@ -53,7 +54,7 @@ export interface Totals extends Counts {
 
 const versions = { 3: '3.1', 4: '3.1.1', 5: '5' } as const;
 /** DISCONNECT with "administrative action" [MQTT5-3.14.2.1]. */
-const administrativeAction = Uint8Array.of(0xe0, 1, 0x98);
+const administrativeAction = 0x98;
 
 /** The clients that are connected, and what passed over all connections there ever were. */
 export class Clients {
@@ -105,7 +106,10 @@ export class Clients {
     let found = false;
     for (const { client, guard } of this.#connected.values()) {
       if (client.id !== id || client.conn.destroyed) continue;
-      if (client.version === 5) client.conn.write(administrativeAction);
+      if (client.version === 5) {
+        const encode = (text: string) => encodeDisconnect(administrativeAction, text);
+        client.conn.explain(encode, 'somebody has ended the connection');
+      }
       guard.close();
       found = true;
     }

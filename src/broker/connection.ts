@@ -39,6 +39,11 @@ export class Connection extends EventEmitter {
   destroyedAt = 0;
   /** Called when everything unsent has left after `write` returned false. */
   onDrain: () => void = nothing;
+  /** The largest packet that its client takes, and whether it is to be told why it may not [MQTT5-3.1.2-29]. */
+  maximumPacketSize = Number.POSITIVE_INFINITY;
+  wantsReasons = true;
+  /** Called when an answer is larger than that. */
+  onTooLarge: () => void = nothing;
   /** Called when it is no longer slow, and now and then besides. */
   onRoom: () => void = nothing;
   /** What is written meanwhile goes nowhere: the CONNACK that aedes writes is written anew. */
@@ -104,6 +109,31 @@ export class Connection extends EventEmitter {
   write(bytes: Uint8Array | string): boolean {
     if (this.destroyed || this.isMuted) return true;
     return this.#add(bytes, bytes.length);
+  }
+
+  /** Writes a whole packet, which must not be larger than what the client takes [MQTT-3.1.2-24]. */
+  answer(packet: Uint8Array): void {
+    if (packet.length > this.maximumPacketSize) {
+      this.onTooLarge();
+      return;
+    }
+    this.traffic.packetsOut += 1;
+    this.write(packet);
+  }
+
+  /**
+   * As `answer`, but with a reason that people can read where the client wants it and takes so much:
+   * CONNACK and DISCONNECT are not sent at all when they are too large even without.
+   */
+  explain(encode: (text: string) => Uint8Array, text: string): void {
+    const packet = this.fitting(encode, text);
+    if (packet.length <= this.maximumPacketSize) this.answer(packet);
+  }
+
+  /** With the text, where that may be said. */
+  fitting(encode: (text: string) => Uint8Array, text: string): Uint8Array {
+    const whole = encode(this.wantsReasons ? text : '');
+    return whole.length <= this.maximumPacketSize ? whole : encode('');
   }
 
   /** Writes a PUBLISH. `stamp` is its packet identifier, with `dupStamp` for DUP; else 0. */

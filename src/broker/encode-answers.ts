@@ -9,6 +9,8 @@ export interface ConnackProperties {
   readonly sessionExpiryInterval?: number;
   readonly assignedClientId?: string;
   readonly responseInformation?: string;
+  /** Only what must be said is. */
+  readonly isTerse?: boolean;
   /** The last of enhanced authentication. */
   readonly authentication?: { readonly method: string; readonly data?: Uint8Array };
 }
@@ -28,14 +30,15 @@ export function encodeConnack(
     Uint8Array.of(0x21, properties.receiveMaximum >> 8, properties.receiveMaximum & 0xff),
     Uint8Array.of(0x27, ...uint32(properties.maximumPacketSize)),
     Uint8Array.of(0x22, properties.topicAliasMaximum >> 8, properties.topicAliasMaximum & 0xff),
-    // Wildcards, subscription identifiers and shared subscriptions are there.
-    Uint8Array.of(0x28, 1, 0x29, 1, 0x2a, 1),
   ];
+  // Wildcards, subscription identifiers and shared subscriptions are there, as it is if none is said.
+  if (properties.isTerse !== true) parts.push(Uint8Array.of(0x28, 1, 0x29, 1, 0x2a, 1));
   if (sessionExpiryInterval !== undefined) {
     parts.push(Uint8Array.of(0x11, ...uint32(sessionExpiryInterval)));
   }
   if (assignedClientId !== undefined) parts.push(...textProperty(0x12, assignedClientId));
-  if (responseInformation !== undefined) parts.push(...textProperty(0x1a, responseInformation));
+  if (responseInformation !== undefined && properties.isTerse !== true)
+    parts.push(...textProperty(0x1a, responseInformation));
   if (authentication !== undefined) {
     parts.push(...textProperty(0x15, authentication.method));
     const { data } = authentication;
@@ -68,10 +71,29 @@ export function encodeFiltersAnswer(
   return bytes;
 }
 
-/** PUBREC, PUBREL or PUBCOMP; `first` is its first byte. */
-export function encodeAcknowledgement(first: number, id: number, reason = 0): Uint8Array {
+/** PUBACK, PUBREC, PUBREL or PUBCOMP; `first` is its first byte, `text` the reason string. */
+export function encodeAcknowledgement(
+  first: number,
+  id: number,
+  reason = 0,
+  text = '',
+): Uint8Array {
   if (reason === 0) return Uint8Array.of(first, 2, id >> 8, id & 0xff);
-  return Uint8Array.of(first, 3, id >> 8, id & 0xff, reason);
+  const head = Uint8Array.of(id >> 8, id & 0xff, reason);
+  if (text === '') return Uint8Array.of(first, 3, ...head);
+  return withLength(first, head, textProperty(0x1f, text), noBytes);
+}
+
+/** The DISCONNECT of MQTT 5. */
+export function encodeDisconnect(reason: number, text = ''): Uint8Array {
+  if (text === '') return Uint8Array.of(0xe0, 1, reason);
+  return withLength(0xe0, Uint8Array.of(reason), textProperty(0x1f, text), noBytes);
+}
+
+/** The CONNACK of MQTT 5 that lets nobody in. */
+export function encodeRefusal(reason: number, text = ''): Uint8Array {
+  const parts = text === '' ? [] : textProperty(0x1f, text);
+  return withLength(0x20, Uint8Array.of(0, reason), parts, noBytes);
 }
 
 const noBytes = new Uint8Array(0);

@@ -117,8 +117,7 @@ function send(connection: Connection, reason: number, data: Buffer): void {
     data,
   ]);
   const body = Buffer.concat([Uint8Array.of(reason, ...varint(properties.length)), properties]);
-  connection.traffic.packetsOut += 1;
-  connection.write(Buffer.concat([Uint8Array.of(0xf0, ...varint(body.length)), body]));
+  connection.answer(Buffer.concat([Uint8Array.of(0xf0, ...varint(body.length)), body]));
 }
 
 /** What is sent is shorter than 16,384 bytes. */

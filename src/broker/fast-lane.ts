@@ -25,6 +25,7 @@ export interface LaneParts {
 }
 
 const notAuthorized = 0x87;
+const notAllowed = 'not allowed to publish to that topic';
 
 /**
  * The way of most messages: QoS 0 and 1, not retained. From the guard to safety, then acknowledged
@@ -84,8 +85,8 @@ export class FastLane {
     if (qos === 1) guard.publisher.inFlight += 1;
     const reason = guard.level === 5 ? notAuthorized : 0;
     intake.pass(() => {
-      if (qos === 1) guard.publisher.acknowledge(id, reason);
-      else guard.publisher.answer(pubrec, id, reason);
+      if (qos === 1) guard.publisher.acknowledge(id, reason, notAllowed);
+      else guard.publisher.answer(pubrec, id, reason, notAllowed);
     });
   }
 }

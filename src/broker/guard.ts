@@ -3,6 +3,7 @@ import type { Connection } from './connection.ts';
 import { broken } from './decode/clauses.ts';
 import { packetSizeAt, packetTypes, sizeWithin } from './decode/header.ts';
 import { Refusal } from './decode/refusal.ts';
+import { encodeDisconnect, encodeRefusal } from './encode-answers.ts';
 import type { Account } from './gate.ts';
 import type { GuardParts } from './guard-parts.ts';
 import { actsAtOnce, inspect } from './inspection.ts';
@@ -43,6 +44,7 @@ export class Guard implements Peer {
     this.#packetAt = parts.clock.monotonic();
     this.account = parts.gate.open(this, () => this.#resume());
     connection.socket.on('data', (chunk: Buffer) => this.#arrived(chunk));
+    connection.onTooLarge = () => this.refuse(broken.answerTooLarge);
     connection.onDrain = () => {
       if (this.#unsentSince === 0) return;
       this.#unsentSince = 0;
@@ -74,8 +76,8 @@ export class Guard implements Peer {
     if (this.#state === 'closed') return;
     const { code } = refusal;
     if (this.level === 5 && code > 0) {
-      if (this.#state === 'ready') this.connection.write(Uint8Array.of(0xe0, 1, code));
-      else this.connection.write(Uint8Array.of(0x20, 3, 0, code, 0));
+      const encode = this.#state === 'ready' ? encodeDisconnect : encodeRefusal;
+      this.connection.explain((text) => encode(code, text), refusal.text);
     }
     this.close();
     this.#parts.refused(this, refusal);
@@ -235,6 +237,10 @@ export class Guard implements Peer {
     const { level, refusal, answer, request } = openingOf(chunk, at, at + size);
     this.level = level;
     if (answer !== undefined) this.connection.write(answer);
+    if (request !== undefined && level === 5) {
+      this.connection.maximumPacketSize = request.maximumPacketSize;
+      this.connection.wantsReasons = request.requestProblemInformation;
+    }
     const unable = request?.authenticationMethod !== undefined && !this.#parts.authenticate;
     if (request === undefined || unable) {
       this.refuse(refusal ?? broken.authenticationMethod);

@@ -2,6 +2,7 @@ import type { Access, ConnectRefusal } from './access.ts';
 import type { AedesHooks, BrokerClient } from './aedes.ts';
 import { giveOwnMaps } from './aedes.ts';
 import type { Connection } from './connection.ts';
+import { encodeRefusal } from './encode-answers.ts';
 import type { Guard } from './guard.ts';
 
 export interface HookParts {
@@ -37,9 +38,18 @@ export function createHooks(parts: HookParts): AedesHooks {
     },
 
     authenticate(client, username, password, done) {
-      if (parts.isStopping()) return done(refusal('the broker stops', 3), false);
+      const refuse = (refused: Refused): void => {
+        if (client.version === 5) {
+          const code = codesOfFive[refused.returnCode];
+          client.conn.explain((text) => encodeRefusal(code, text), refused.message);
+          // It has its answer: that of aedes says nothing more.
+          client.conn.isMuted = true;
+        }
+        done(refused, false);
+      };
+      if (parts.isStopping()) return refuse(refusal('the broker stops', 3));
       void admit(parts, client, username, password).then((refused) => {
-        if (refused !== undefined) return done(refused, false);
+        if (refused !== undefined) return refuse(refused);
         client.conn.isMuted = true;
         done(null, true);
       });
@@ -53,7 +63,7 @@ async function admit(
   client: BrokerClient,
   username: string | undefined,
   password: Uint8Array | undefined,
-): Promise<(Error & { returnCode: number }) | undefined> {
+): Promise<Refused | undefined> {
   const { conn, version } = client;
   const access = parts.accessOf(conn);
   if (conn.authentication !== undefined) {
@@ -69,12 +79,25 @@ async function admit(
     return undefined;
   }
   if (found !== 'gone') parts.refused(client, found);
-  if (found === 'busy') return refusal('too many passwords are being verified', 3);
+  if (found === 'busy') return refusal(reasons.busy, 3);
   // Older clients: as Mosquitto does it.
   const isPassword = found === 'credentials' && version === 5;
-  return refusal('the client was not let in', isPassword ? 4 : 5);
+  return refusal(reasons[found], isPassword ? 4 : 5);
 }
 
-function refusal(message: string, returnCode: number): Error & { returnCode: number } {
+type Refused = Error & { readonly returnCode: 3 | 4 | 5 };
+
+/** The codes of MQTT 5 for those of MQTT 3.1.1 (OASIS MQTT 5.0, clause 3.2.2.2). */
+const codesOfFive = { 3: 0x88, 4: 0x86, 5: 0x87 } as const;
+
+const reasons: Readonly<Record<ConnectRefusal, string>> = {
+  anonymous: 'a user name and a password are needed',
+  credentials: 'the user name or the password is wrong',
+  attempts: 'too many failed attempts: try again later',
+  busy: 'too many passwords are being verified: try again later',
+  gone: 'gone',
+};
+
+function refusal(message: string, returnCode: Refused['returnCode']): Refused {
   return Object.assign(new Error(message), { returnCode });
 }

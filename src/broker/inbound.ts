@@ -74,8 +74,7 @@ export class Inbound {
     const isKnown = session.knownIncoming?.release(id) ?? false;
     const answer = (): void => {
       const reason = isKnown || guard.level !== 5 ? 0 : identifierNotFound;
-      guard.connection.traffic.packetsOut += 1;
-      guard.connection.write(encodeAcknowledgement(pubcomp, id, reason));
+      guard.connection.answer(encodeAcknowledgement(pubcomp, id, reason));
     };
     const durable =
       isKnown && session.isJournaled
@@ -130,8 +129,7 @@ export class Inbound {
     if (session === undefined) return;
     const { incoming } = session;
     const answer = (): void => {
-      guard.connection.traffic.packetsOut += 1;
-      guard.connection.write(encodeAcknowledgement(pubrec, id));
+      guard.connection.answer(encodeAcknowledgement(pubrec, id));
     };
     if (!incoming.arrive(id, dup, printOf(content.topic, content.payload))) {
       // In its turn: the first of them is safe by then.

@@ -62,8 +62,7 @@ export class Link {
   }
 
   write(packet: Uint8Array): void {
-    this.connection.traffic.packetsOut += 1;
-    this.connection.write(packet);
+    this.connection.answer(packet);
   }
 
   #frameOf(delivery: Delivery, now: number): Frame | undefined {

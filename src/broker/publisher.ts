@@ -3,6 +3,7 @@ import type { Connection } from './connection.ts';
 import { broken } from './decode/clauses.ts';
 import type { PublishView } from './decode/publish.ts';
 import { Refusal } from './decode/refusal.ts';
+import { encodeAcknowledgement } from './encode-answers.ts';
 import { isSame, type KnownTopic, type TopicTable } from './topic-table.ts';
 
 /** A topic that one client publishes to. */
@@ -60,9 +61,9 @@ export class Publisher {
   }
 
   /** Acknowledges a QoS 1 message. */
-  acknowledge(id: number, reason = 0): void {
+  acknowledge(id: number, reason = 0, text = ''): void {
     this.inFlight -= 1;
-    this.answer(0x40, id, reason);
+    this.answer(0x40, id, reason, text);
   }
 
   /** Acknowledges QoS 1 messages: a part of `ids`, in one piece. */
@@ -81,14 +82,10 @@ export class Publisher {
   }
 
   /** Writes an acknowledgement; `first` is its first byte. */
-  answer(first: number, id: number, reason: number): void {
-    const packet = [first, 2, id >> 8, id & 0xff];
-    if (reason > 0) {
-      packet[1] = 3;
-      packet.push(reason);
-    }
-    this.#connection.traffic.packetsOut += 1;
-    this.#connection.write(Uint8Array.from(packet));
+  answer(first: number, id: number, reason: number, text = ''): void {
+    const connection = this.#connection;
+    const encode = (why: string) => encodeAcknowledgement(first, id, reason, why);
+    connection.answer(reason > 0 ? connection.fitting(encode, text) : encode(''));
   }
 
   /** The topic of a message, its alias resolved, or what is wrong with it. */

@@ -1,6 +1,6 @@
 import type { BrokerClient } from './aedes.ts';
 import type { Bounds } from './bounds.ts';
-import { encodeConnack } from './encode-answers.ts';
+import { encodeConnack, encodeDisconnect } from './encode-answers.ts';
 import { Link } from './link.ts';
 import type { ConnectRequest } from './packets.ts';
 import type { Peer } from './peer.ts';
@@ -19,8 +19,8 @@ export interface ReceptionParts {
 }
 
 /** DISCONNECT (OASIS MQTT 5.0, clause 3.14.2.1). */
-const takenOver = Uint8Array.of(0xe0, 1, 0x8e);
-const shuttingDown = Uint8Array.of(0xe0, 1, 0x8b);
+const takenOver = [0x8e, 'another connection has this client identifier'] as const;
+const shuttingDown = [0x8b, 'the broker stops'] as const;
 
 /**
  * Brings clients that were let in together with their sessions. A client identifier has one
@@ -68,8 +68,10 @@ export class Reception {
   #answer(guard: Peer, request: ConnectRequest, session: Session, isPresent: boolean): void {
     const { connection } = guard;
     connection.isMuted = false;
-    connection.traffic.packetsOut += 1;
-    connection.write(this.#connack(guard, request, isPresent));
+    const connack = this.#connack(guard, request, isPresent, false);
+    const isTerse = connack.length > connection.maximumPacketSize;
+    connection.answer(isTerse ? this.#connack(guard, request, isPresent, true) : connack);
+    if (guard.isClosed) return;
     session.outbox.attach(
       new Link({
         ...{ connection, version: request.level, receiveMaximum: request.receiveMaximum },
@@ -85,8 +87,8 @@ export class Reception {
     for (const guard of [...this.#guards.values()]) this.#close(guard, shuttingDown);
   }
 
-  #close(guard: Peer, goodbye: Uint8Array): void {
-    if (guard.level === 5) guard.connection.write(goodbye);
+  #close(guard: Peer, [code, why]: typeof takenOver | typeof shuttingDown): void {
+    if (guard.level === 5) guard.connection.explain((text) => encodeDisconnect(code, text), why);
     guard.close();
     this.#leave(guard);
   }
@@ -104,12 +106,13 @@ export class Reception {
     this.#parts.sessions.leave(session, expirySeconds, isProper);
   }
 
-  #connack(guard: Peer, request: ConnectRequest, isPresent: boolean): Uint8Array {
+  #connack(guard: Peer, request: ConnectRequest, isPresent: boolean, isTerse: boolean): Uint8Array {
     const { bounds } = this.#parts;
     const { level, sessionExpiryInterval } = request;
     const expiry = this.#expiryOf(level, sessionExpiryInterval);
     const { authentication } = guard.connection;
     return encodeConnack(level, isPresent, {
+      isTerse,
       receiveMaximum: bounds.receiveMaximum,
       maximumPacketSize: this.#parts.packetBytesOf(guard),
       topicAliasMaximum: bounds.topicAliases,

@@ -180,13 +180,10 @@ export class Subscribing {
 
   #answer(guard: Peer, first: 0x90 | 0xb0, id: number, answers: readonly number[]): void {
     const version = guard.level as 3 | 4 | 5;
-    guard.connection.traffic.packetsOut += 1;
-    const worst = Math.max(...answers);
-    // [MQTT5-3.1.2-29] and [MQTT5-3.9.2-1] say when it may not be told.
-    const { requestProblemInformation, maximumPacketSize } = guard.request!;
-    const mayTell = requestProblemInformation && maximumPacketSize > 200 + answers.length;
-    const reason = mayTell ? (reasons.get(worst) ?? '') : '';
-    guard.connection.write(encodeFiltersAnswer(first, version, id, answers, reason));
+    const { connection } = guard;
+    const encode = (text: string) => encodeFiltersAnswer(first, version, id, answers, text);
+    const reason = reasons.get(Math.max(...answers)) ?? '';
+    connection.answer(connection.fitting(encode, reason));
   }
 
   #sendRetained(

@@ -62,6 +62,22 @@ export function limits(): void {
   );
 
   promise(
+    'MQTT5-3.1.2-24 MQTT5-3.9.2-1',
+    'a client is closed rather than sent a CONNACK or SUBACK that is larger than it takes',
+    async (world) => {
+      const client = await world.connect({ properties: { maximumPacketSize: 16 } });
+      expect(client.connack.bytes.length).toBeLessThanOrEqual(16);
+      const filters = Array.from({ length: 20 }, (_, index) => `a/${index}`);
+      client.send(subscribeBytes(5, filters));
+      await client.refused(0x95);
+      const tiny = await world.open();
+      tiny.send(connectPacket(5, { properties: { maximumPacketSize: 12 } }));
+      await tiny.closed();
+      for (const { bytes } of tiny.pending) expect(bytes.length).toBeLessThanOrEqual(12);
+    },
+  );
+
+  promise(
     'MQTT5-3.1.2-29',
     'without problem information, reason strings and user properties are in CONNACK and DISCONNECT at most',
     async (world) => {

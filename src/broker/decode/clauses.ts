@@ -110,6 +110,8 @@ export const broken = {
   timeout: new Refusal('timeout'),
   slow: new Refusal('slow'),
   unfinished: new Refusal('unfinished'),
+  /** An answer that the client must have is larger than it takes. */
+  answerTooLarge: new Refusal('too_large', '3.1.2-24', ''),
   busy: new Refusal('busy'),
   /** What the checks let pass and aedes cannot read. */
   unread: new Refusal('malformed'),

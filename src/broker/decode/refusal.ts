@@ -21,6 +21,27 @@ export const reasonCodes = {
 } as const;
 export type RefusalReason = keyof typeof reasonCodes;
 
+/** What a person reads who looks for why a client is refused. */
+const reasonTexts: Readonly<Record<RefusalReason, string>> = {
+  malformed: 'malformed packet',
+  protocol: 'not allowed by the protocol',
+  not_authorized: 'not allowed',
+  client_id: 'a client identifier is needed',
+  busy: 'the broker is busy: try again later',
+  bad_authentication: 'unknown authentication method, or wrong credentials',
+  keep_alive: 'nothing was heard for one and a half times the keep alive',
+  filter: 'not a valid topic filter',
+  topic: 'not a valid topic',
+  receive_maximum: 'more unacknowledged messages than the Receive Maximum allows',
+  topic_alias: 'not a valid topic alias',
+  too_large: 'packet too large',
+  not_mqtt: 'not MQTT',
+  level: 'only MQTT 3.1, 3.1.1 and 5 are spoken here',
+  timeout: 'took too long',
+  slow: 'took too long',
+  unfinished: 'too much memory for packets that have begun',
+};
+
 /**
  * Why a packet or a connection is refused, and the statement of the specifications it goes
  * against: in MQTT 5.0, and in 3.1.1. Empty where it is a limit of this broker.
@@ -36,6 +57,12 @@ export class Refusal {
     this.code = reasonCodes[reason];
     this.#five = five === '' ? '' : `MQTT5-${five}`;
     this.#three = three === '' ? '' : `MQTT-${three}`;
+  }
+
+  /** In words, with the statement of MQTT 5.0. */
+  get text(): string {
+    const words = reasonTexts[this.reason];
+    return this.#five === '' ? words : `${words} [${this.#five}]`;
   }
 
   /** The statement by the protocol level of the client; of 3.1.1 while that is not known. */
