@@ -9,6 +9,8 @@ export interface AuditReport {
   readonly isRunning: boolean;
   readonly first: number;
   readonly last: number;
+  /** Lanes whose cursors are damaged: what these books lack. */
+  readonly unread: readonly string[];
   readonly sinks: readonly (Balance & {
     readonly sink: string;
     readonly lanes: readonly LaneBalance[];
@@ -25,6 +27,7 @@ export function reportOf(
   about: {
     readonly folder: string;
     readonly isRunning: boolean;
+    readonly unread: readonly string[];
     readonly books: LogBooks;
     readonly recount: Recount | undefined;
   },
@@ -34,10 +37,10 @@ export function reportOf(
     const its = lanes.filter(({ reader }) => sinkOf(reader) === sink);
     return { sink, ...sumOf(its), lanes: its };
   });
-  const { folder, isRunning, books, recount } = about;
+  const { folder, isRunning, unread, books, recount } = about;
   const { first, last } = books;
   return {
-    ...{ folder, isRunning, first, last, sinks },
+    ...{ folder, isRunning, first, last, unread, sinks },
     total: totalOf(sinks),
     ...(recount === undefined
       ? {}
@@ -62,7 +65,9 @@ function totalOf(sinks: readonly Balance[]): AuditReport['total'] {
   return sum;
 }
 
-export function isBalanced({ sinks, recount }: AuditReport): boolean {
+/** Whether every event is accounted for, in books that are whole. */
+export function isBalanced({ sinks, unread, recount }: AuditReport): boolean {
+  if (unread.length > 0) return false;
   const isEven = sinks.every(({ lanes }) => lanes.every(({ difference }) => difference === 0));
   return isEven && (recount === undefined || recount.disagreements.length === 0);
 }
@@ -93,7 +98,10 @@ export function tableOf(report: AuditReport): string {
   return `${[...lines, ...remarksOf(report)].join('\n')}\n`;
 }
 
-function* remarksOf({ sinks, recount }: AuditReport): Generator<string> {
+function* remarksOf({ sinks, unread, recount }: AuditReport): Generator<string> {
+  for (const reader of unread) {
+    yield `${reader}: its cursor could not be read (the file cursors is damaged). The books are INCOMPLETE.`;
+  }
   for (const { sink, backlog, drops, lanes } of sinks) {
     if (backlog > 0) {
       yield `${sink}: ${backlog} positions that were missed drain beside what is new.`;

@@ -6,9 +6,10 @@ import { fromState } from '../flow/account.ts';
 import { createAudit, type LaneBalance, type LogBooks } from '../flow/audit.ts';
 import { laneUsesOf } from '../flow/lanes.ts';
 import { createRecount, type Recount } from '../flow/recount.ts';
-import { readCursors } from '../log/cursor-store.ts';
+import { readCursorFile } from '../log/cursor-file.ts';
+import { savedLineOf } from '../log/cursor-store.ts';
 import { type LogInspector, openLogInspector } from '../log/inspect.ts';
-import type { Keyring } from '../log/keyring.ts';
+import { noKeys } from '../log/keyring.ts';
 import type { Entry, Position } from '../log/log.ts';
 import type { Disk } from '../platform/disk.ts';
 import { GatewayError } from '../platform/errors.ts';
@@ -41,7 +42,7 @@ export const audit: Command = {
     data: dataOption,
   },
   notes: `received = delivered + waiting + rejected + expired + dropped. Exits with 1, and says which
-positions, when that does not hold. Asks a running gateway for its books, over its admin address;
+positions, when that does not hold or books cannot be read. Asks a running gateway for its books, over its admin address;
 reads those on the disk otherwise. Never writes.`,
   async run(context) {
     const { config, folder } = await loadConfig({
@@ -77,12 +78,14 @@ async function examine(
   const accepts = filtersOf(config, folder);
   const acceptsOf: AcceptsOf = (reader) => accepts.get(reader);
   const progress = createProgress(context);
-  const books = async (): Promise<{ isRunning: boolean; books: LogBooks }> => {
+  const books = async () => {
     const asked = await askGateway(dir, config);
-    const found = asked ?? (await booksOnDisk(disk, inspector, keys));
+    const { isDamaged, ...found } = asked ?? (await booksOnDisk(disk, inspector, keys));
     // Of a sink that is not configured nobody can say what it would want.
     const lanes = found.lanes.filter(({ reader }) => accepts.has(reader));
-    return { isRunning: asked !== undefined, books: { ...found, lanes } };
+    const hasBooks = new Set(lanes.map(({ reader }) => reader));
+    const unread = isDamaged === true ? [...accepts.keys()].filter((it) => !hasBooks.has(it)) : [];
+    return { isRunning: asked !== undefined, unread, books: { ...found, lanes } };
   };
   let now = await books();
   for (let attempt = 1; ; attempt++) {
@@ -154,24 +157,28 @@ function filtersOf(config: Config, folder: string): Map<string, (entry: Entry) =
   return new Map(uses.map(({ reader, accepts }) => [reader, accepts]));
 }
 
+/** The books on the disk; some that should be there cannot be read when it is damaged. */
+type BooksOnDisk = LogBooks & { readonly isDamaged?: boolean };
+
 /** The books as they were saved last, and the log as it is. */
 export async function booksOnDisk(
   disk: Disk,
   inspector: LogInspector,
-  keys?: Keyring,
-): Promise<LogBooks> {
-  const cursors = await readCursors(disk, silentLogger, keys);
+  keys = noKeys,
+): Promise<BooksOnDisk> {
+  const saved = await readCursorFile(disk, silentLogger, keys);
+  const cursors = [...saved.lines.values()].map(savedLineOf);
   const { first, last, thinned } = await inspector.stat();
   const lanes = cursors
     .filter(({ name }) => name.includes('/'))
     .map(({ name, position, state }) => fromState(name, position, state));
   // Nobody has read what is behind the newest event: positions there stand for events that are gone.
   const reached = Math.max(last, ...lanes.map((books) => books.reached));
-  return { first, last: reached, thinned, lanes };
+  return { first, last: reached, thinned, lanes, isDamaged: saved.damaged.length > 0 };
 }
 
 /** The books of the gateway that runs on that folder, if there is one. */
-async function askGateway(dir: string, config: Config): Promise<LogBooks | undefined> {
+async function askGateway(dir: string, config: Config): Promise<BooksOnDisk | undefined> {
   const { host, port } = config.admin.listen;
   const name = /^(0\.0\.0\.0|::)$/.test(host) ? '127.0.0.1' : host;
   const url = `http://${name.includes(':') ? `[${name}]` : name}:${port}/api/v1/audit`;

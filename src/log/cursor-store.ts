@@ -294,7 +294,8 @@ function forgotten(
     .map(({ name }) => name);
 }
 
-const savedLineOf = (json: string): SavedLine => JSON.parse(json) as SavedLine;
+/** What a line of the file says. */
+export const savedLineOf = (json: string): SavedLine => JSON.parse(json) as SavedLine;
 
 /** A state may say that its reader is further than its position: `reached`. */
 function reachedBy({ position, state }: SavedLine): number {

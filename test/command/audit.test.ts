@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -125,6 +125,7 @@ test('where sinks received different numbers after a loss, it is said why, and w
   const whole = { ...none, received: 100, delivered: 100, dropped: 0, drops: [] };
   const report = {
     ...{ folder: 'data', isRunning: false, first: 1, last: 120, total: { ...lost, received: 210 } },
+    unread: [],
     sinks: [
       { ...lost, sink: 'cloud', drops: [{ from: 41, to: 70 }], lanes: [] },
       { ...whole, sink: 'archive', lanes: [] },
@@ -137,4 +138,34 @@ test('where sinks received different numbers after a loss, it is said why, and w
   expect(lines.join('\n')).toContain('What was dropped counts as received');
   const even = { ...report, sinks: [report.sinks[1], { ...report.sinks[1], sink: 'other' }] };
   expect(tableOf(even as unknown as AuditReport)).not.toContain('counts as received');
+});
+
+test('a lane whose cursor is damaged is named, and the books without it are no success', async () => {
+  await write({ delivered: 5, rejected: 1, unrecorded: 1 });
+  const path = join(folder, 'data', 'cursors');
+  const bytes = readFileSync(path);
+  const at = bytes.indexOf('"delivered":5');
+  bytes[at + 3]! ^= 1;
+  writeFileSync(path, bytes);
+  const { status, out } = await run();
+  expect(status).toBe(1);
+  expect(out).toContain(
+    'record/readings: its cursor could not be read (the file cursors is damaged). The books are INCOMPLETE.',
+  );
+  expect(out).not.toContain('record/alerts: its cursor');
+  const json = JSON.parse((await run('--json')).out);
+  expect(json.unread).toEqual(['record/readings']);
+});
+
+test('damage to a cursor that no books are in leaves the books whole', async () => {
+  await write({ delivered: 5, rejected: 1, unrecorded: 1 });
+  const path = join(folder, 'data', 'cursors');
+  const [heading, ...lines] = readFileSync(path, 'utf8').trimEnd().split('\n');
+  const more = `${heading!.replace(/\d+$/, (count) => `${Number(count) + 1}`)}\n`;
+  writeFileSync(
+    path,
+    `${more}${lines.join('\n')}\n00000000 {"name":"rules","position":1,"state":null}\n`,
+  );
+  expect((await run()).status).toBe(0);
+  expect(JSON.parse((await run('--json')).out).unread).toEqual([]);
 });
