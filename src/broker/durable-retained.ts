@@ -7,7 +7,7 @@ import { Message } from './message.ts';
 interface Kept {
   message: Message;
   /** By the time that has elapsed. */
-  readonly at: number;
+  at: number;
 }
 
 export type RetainedRow = readonly [topic: string, at: number, message: MessageJson];
@@ -56,6 +56,11 @@ export class DurableRetained {
     if (old !== undefined && isSame(old.message.position)) old.message = message.keep();
   }
 
+  /** All of them are that much younger. */
+  shift(ms: number): void {
+    for (const kept of this.#kept.values()) kept.at += ms;
+  }
+
   #remove(topic: string): void {
     const old = this.#kept.get(topic);
     if (old === undefined) return;
@@ -89,9 +94,16 @@ export class DurableRetained {
     });
   }
 
+  /** What there was before stays where the rows say nothing of it and leave room. */
   restore(rows: readonly RetainedRow[]): void {
+    const before = [...this.#kept];
+    this.#kept.clear();
+    this.#bytes = 0;
     for (const [topic, at, json] of rows)
       this.store(messageRecordOf(topic, messageOfJson(json)), at);
+    for (const [topic, { message, at }] of before) {
+      if (!this.#kept.has(topic)) this.store(message.record(), at, message.position);
+    }
   }
 }
 

@@ -198,13 +198,21 @@ export class Durable {
     };
   }
 
-  /** Begins with a snapshot, or anew with anything that is none. */
+  /**
+   * Begins with a snapshot, or anew with anything that is none. What has been folded before stays where
+   * the snapshot says nothing of it: records of that may have been lost.
+   */
   restore(state: unknown): void {
     const saved = state as SavedState | null;
     if (saved?.version !== version) return;
     this.#isAsSaved = true;
+    this.#shift(saved.time.elapsedMs - this.#time.ms);
     this.#time.restore(saved.time);
+    const waiting = new Map<string, number[]>();
+    for (const [filter, queue] of this.#subscriptions.groups())
+      waiting.set(filter, queue.toArray());
     for (const row of saved.sessions) {
+      this.#end(row.client);
       const session = newSession(row.expirySeconds);
       session.leftAt = row.leftAt ?? undefined;
       session.sentUpTo = row.sentUpTo;
@@ -216,10 +224,11 @@ export class Durable {
         this.#subscriptions.add(row.client, subscription);
       }
     }
-    for (const [filter, waiting] of saved.groups) {
-      for (const position of decodePositions(waiting)) {
-        this.#subscriptions.group(filter)?.add(position);
-      }
+    for (const [filter, positions] of saved.groups) waiting.set(filter, decodePositions(positions));
+    for (const [filter, positions] of waiting) {
+      const group = this.#subscriptions.group(filter);
+      group?.trim(0);
+      for (const position of positions) group?.add(position);
     }
     for (const [client, leftAt, json] of saved.wills) {
       const record = sessionRecordOf(client, { kind: 'will', details: json });
@@ -227,6 +236,15 @@ export class Durable {
         this.#wills.set(client, { ...record, leftAt: leftAt ?? undefined });
     }
     this.#retained.restore(saved.retained);
+  }
+
+  /** What was folded from the rest of a log began to count the time where that begins. */
+  #shift(ms: number): void {
+    for (const session of this.#sessions.values()) {
+      if (session.leftAt !== undefined) session.leftAt += ms;
+    }
+    for (const will of this.#wills.values()) if (will.leftAt !== undefined) will.leftAt += ms;
+    this.#retained.shift(ms);
   }
 
   #message(position: Position, message: MessageRecord): void {

@@ -74,6 +74,11 @@ const optional =
   (value, path) =>
     value === undefined ? undefined : check(value, path);
 
+const textsAt: Check = (value, path) => {
+  if (Array.isArray(value)) return value.map((each, at) => textAt(each, `${path}.${at}`));
+  throw new CloudEventsError(`${path} must be a list.`);
+};
+
 const qosAt: Check = (value, path) => {
   if (value === 0 || value === 1 || value === 2) return value;
   throw new CloudEventsError(`${path} must be 0, 1 or 2.`);
@@ -113,7 +118,10 @@ const shapes: { readonly [T in EventType]: Readonly<Record<keyof EventData[T], C
     payload: textAt,
   },
   rejected: { sink: textAt, reason: textAt, attempt: numberAt, event: recordAt },
-  gap: { reader: textAt, from: numberAt, to: numberAt, reason: textAt },
+  gap: {
+    ...{ reader: textAt, from: numberAt, to: numberAt, reason: textAt },
+    lost: optional(textsAt),
+  },
   clock: { boot: textAt, offsetMs: numberAt, reason: textAt },
   heartbeat: { lag: recordOf(numberAt) },
   message: {

@@ -57,6 +57,8 @@ export interface EventData {
     readonly from: number;
     readonly to: number;
     readonly reason: string;
+    /** What the reader remembered of them and has lost, by name: `sessions gh-07`, `retained plant/state`. */
+    readonly lost?: readonly string[];
   };
   /** What became of the wall clock of a boot: it was set or stepped, by so many milliseconds. */
   clock: { readonly boot: string; readonly offsetMs: number; readonly reason: string };

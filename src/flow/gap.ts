@@ -45,7 +45,9 @@ export async function recordDamage(
   { id: gateway, clock, first }: { id: string; clock: Clock; first: number },
   log: EventLog,
 ): Promise<void> {
-  const { path, from: offset, setAside = '' } = finding;
+  const { path, from: offset, setAside = '', lost } = finding;
+  // Of what stands there twice.
+  if (lost?.length === 0) return;
   const isMemory = memoryPaths.includes(path);
   const reader = isMemory ? path : 'log';
   const { from, to } = isMemory ? { from: 1, to: first - 1 } : (finding.positions ?? { from: 1 });
@@ -58,7 +60,7 @@ export async function recordDamage(
       subject: reader,
       time: clock.now(),
       id: `gap.${reader}.${from}.${to}.${place}`,
-      data: { reader, from, to, reason: 'damaged' },
+      data: { reader, from, to, reason: 'damaged', ...(lost === undefined ? {} : { lost }) },
     },
   ]);
 }

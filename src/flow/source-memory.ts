@@ -56,22 +56,38 @@ export function startMemory(
   signal: AbortSignal,
 ): RunningMemory {
   const { log, metrics } = parts;
-  memory.restore(cursor.state);
   const target = log.last;
+  /** What is saved without some of its records is laid over what the log still tells of that time. */
+  let partial: { readonly state: Json; readonly at: number } | undefined;
   let position: number = cursor.position;
+  if (cursor.isPartial === true) {
+    partial = { state: cursor.state, at: Math.min(cursor.position, target) };
+    position = Math.min(partial.at, log.first - 1);
+  } else memory.restore(cursor.state);
+  /** What is missing on the disk is there again, and not yet saved. */
+  let isMended = false;
   let passedBytes = 0;
   let arrived!: () => void;
   const caughtUp = new Promise<void>((resolve) => {
     arrived = resolve;
   });
-  if (position >= target) arrived();
 
   const keep = (): void => {
+    if (partial !== undefined || position < cursor.position) return;
     // As it is now: the cursor may ask for it later, when it has moved on.
     const state = memory.snapshot() as Json;
     passedBytes = 0;
+    isMended = false;
     cursor.commit(position as Position, () => state);
   };
+  const layOver = (reached: number): void => {
+    if (partial === undefined || reached < partial.at) return;
+    memory.restore(partial.state);
+    partial = undefined;
+    isMended = true;
+  };
+  layOver(position);
+  if (position >= target) arrived();
   const isDue = (): boolean => {
     const wanted = Math.max(bytesMax, memory.bytes * timesItself);
     const share = Math.floor(parts.maxBytes / 8);
@@ -92,12 +108,14 @@ export function startMemory(
     begin() {},
     commit(next) {
       position = next;
+      layOver(position);
       if (position >= target) arrived();
-      if (isDue()) keep();
+      if (isDue() || isMended) keep();
     },
   };
   const handle = async (entries: readonly Entry[]): Promise<void> => {
     for (const entry of entries) {
+      layOver(entry.position - 1);
       memory.step(entry);
       passedBytes += entryBytes + payloadBytesOf(entry);
     }
@@ -122,6 +140,7 @@ export function startMemory(
       return position;
     },
     get saved() {
+      if (partial !== undefined) return Math.min(cursor.saved, position) as Position;
       // Who is away for long must not keep devices from being heard.
       if (log.blocked !== undefined) return cursor.saved;
       return Math.min(cursor.saved, memory.oldest - 1) as Position;

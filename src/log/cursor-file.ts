@@ -12,7 +12,8 @@
  * base64 of salt 16 bytes | nonce 12 bytes | the JSON under AES-256-GCM | tag 16 bytes. The salt is
  * drawn by each process, and the key derived with it, so that no key seals more than one life of a
  * gateway. Each line has its own checksum, so that damage costs one cursor and not the others. The
- * number of lines tells a file that was cut off behind one of them.
+ * number of lines tells a file that was cut off behind one of them. A cursor of the file `broker` has
+ * several lines: see `record-lines`.
  */
 import { crc32 } from 'node:zlib';
 import type { Disk } from '../platform/disk.ts';
@@ -20,9 +21,8 @@ import { GatewayError, messageOf } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Random } from '../platform/random.ts';
 import { FormatError } from './byte-reader.ts';
-import type { Json } from './cursor.ts';
 import { type Keyring, keyNameOf } from './keyring.ts';
-import type { Position } from './log.ts';
+import { createLineCollection, type LostRecord } from './record-lines.ts';
 import { drawNonce, nonceBytes, type Sealing, sealInPlace, tagBytes, unseal } from './seal.ts';
 import { isUnreadable } from './weather.ts';
 
@@ -38,24 +38,19 @@ const versionSealed = 2;
 const saltBytes = 16;
 const authenticated = Buffer.from(heading);
 
-/** A cursor on the disk. */
-export interface SavedLine {
-  readonly name: string;
-  readonly position: Position;
-  readonly state: Json;
-}
-
 /** What was found in the file. */
 export interface SavedLines {
-  /** By the names of the cursors: JSON of a `SavedLine`. */
+  /** By the names of the cursors: their lines, for `savedLineOf`. */
   readonly lines: ReadonlyMap<string, string>;
-  /** Whether the file is as it would be written today, sealed with the current key for instance. */
+  /** Whether the file is whole and as it would be written today, sealed with the current key for instance. */
   readonly isCurrent: boolean;
   /** Lines that are damaged, by the place of their first byte. */
   readonly damaged: readonly { readonly from: number; readonly to: number }[];
+  /** Records that damage has cost; undefined when it may have cost whole cursors. */
+  readonly lost?: readonly LostRecord[];
 }
 
-/** Makes the bytes of the file from the JSON of each line. */
+/** Makes the bytes of the file from the lines of each cursor, without their checksums. */
 export function createCursorWriter(keys: Keyring, random: Random) {
   const { current } = keys;
   const seal = current === undefined ? undefined : createSeal({ key: current, random });
@@ -63,10 +58,12 @@ export function createCursorWriter(keys: Keyring, random: Random) {
   return (lines: Iterable<string>): Buffer => {
     let text = '';
     let count = 0;
-    for (const json of lines) {
-      const line = seal === undefined ? json : seal(json);
-      text += `${sumOf(line)} ${line}\n`;
-      count++;
+    for (const linesOfOne of lines) {
+      for (const json of linesOfOne.split('\n')) {
+        const line = seal === undefined ? json : seal(json);
+        text += `${sumOf(line)} ${line}\n`;
+        count++;
+      }
     }
     return Buffer.from(`${heading} ${version} lines ${count}\n${text}`);
   };
@@ -103,7 +100,7 @@ export async function readCursorFile(
   keys: Keyring,
   path: CursorsPath = cursorsPath,
 ): Promise<SavedLines> {
-  const saved = new Map<string, string>();
+  const collection = createLineCollection();
   const damaged: { from: number; to: number }[] = [];
   let bytes: Uint8Array | undefined;
   try {
@@ -115,9 +112,9 @@ export async function readCursorFile(
       'The cursors cannot be read; every reader begins as if it were new.',
     );
     const to = await disk.size(path).catch(() => 0);
-    return { lines: saved, isCurrent: false, damaged: [{ from: 0, to: to ?? 0 }] };
+    return { lines: new Map(), isCurrent: false, damaged: [{ from: 0, to: to ?? 0 }] };
   }
-  if (bytes === undefined) return { lines: saved, isCurrent: true, damaged };
+  if (bytes === undefined) return { lines: new Map(), isCurrent: true, damaged };
   const text = Buffer.from(bytes).toString('latin1');
   const [first, ...lines] = text.split('\n');
   const [, found, count] = new RegExp(`^${heading} (\\d+)(?: lines (\\d+))?$`).exec(first!) ?? [];
@@ -129,18 +126,18 @@ export async function readCursorFile(
     const from = at;
     at += bytesOfLine.length + 1;
     if (bytesOfLine === '') return;
-    const opened = openLine(Buffer.from(bytesOfLine, 'latin1').toString('utf8'), keys, path);
+    const line = Buffer.from(bytesOfLine, 'latin1').toString('utf8');
+    const opened = openLine(line, keys, path);
     if (opened !== undefined) {
-      saved.set((JSON.parse(opened.json) as SavedLine).name, opened.json);
+      collection.add(opened.json);
       isCurrent &&= opened.keyId === currentId;
     } else {
       damaged.push({ from, to: from + bytesOfLine.length });
-      logger.warn(
-        { path, line: index + 2 },
-        'A cursor is damaged; its reader begins as if it were new.',
-      );
+      collection.addDamaged(line);
+      logger.warn({ path, line: index + 2 }, consequenceOf[path]);
     }
   });
+  const saved = collection.lines();
   const linesThere = lines.filter((line) => line !== '').length;
   // Files without a number were written before there was one, and never without a line.
   const linesSaid = count === undefined ? Math.max(1, linesThere) : Number(count);
@@ -157,8 +154,17 @@ export async function readCursorFile(
     damaged.unshift({ from: 0, to: first!.length });
     logger.warn({ path }, 'The first line of the cursors is damaged.');
   }
-  return { lines: saved, isCurrent, damaged };
+  if (damaged.length === 0) return { lines: saved, isCurrent, damaged };
+  const lost = collection.lost();
+  return { lines: saved, isCurrent: false, damaged, ...(lost === undefined ? {} : { lost }) };
 }
+
+const newReader = 'A cursor is damaged; its reader begins as if it were new.';
+const consequenceOf: Readonly<Record<CursorsPath, string>> = {
+  cursors: newReader,
+  replays: newReader,
+  broker: 'A record of the broker is damaged; what it said is read again from the log.',
+};
 
 const sumOf = (text: string): string => crc32(text).toString(16).padStart(8, '0');
 

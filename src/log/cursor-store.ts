@@ -7,21 +7,24 @@ import type { Metrics } from '../platform/metrics.ts';
 import type { Random } from '../platform/random.ts';
 import type { Cursor, CursorStore, Json } from './cursor.ts';
 import {
+  brokerPath,
   type CursorsPath,
   createCursorWriter,
   cursorsPath,
   readCursorFile,
-  type SavedLine,
   type SavedLines,
 } from './cursor-file.ts';
 import { type Keyring, noKeys } from './keyring.ts';
 import type { Position } from './log.ts';
 import { type Quarantine, quarantineFolder } from './quarantine.ts';
+import { type LostRecord, linesOf, type SavedLine, savedLineOf } from './record-lines.ts';
 import { noReserve, type Reserve } from './reserve.ts';
 import { isNoRoom, isUnreadable, isWeather } from './weather.ts';
 
 /** What saving may write on average, so that a large state does not wear out the disk. */
 const bytesPerSecondMax = 2 ** 16;
+/** Of the records that damage has cost so many are named. */
+const lostNamedMax = 100;
 /** Cursors that nobody opens, of sinks that have been renamed for instance: the newest are kept. */
 const unopenedMax = 100;
 
@@ -144,10 +147,10 @@ export async function openCursorStore(
       const before = json === undefined ? undefined : savedLineOf(json);
       const position = before?.position ?? start();
       const cursor = new SavedCursor(name, position, before?.state ?? null, {
-        clock,
-        captureEveryMs,
-        moved,
+        ...{ clock, captureEveryMs, moved },
         isNew: before === undefined,
+        isPartial: before?.isPartial === true,
+        isToldApart: path === brokerPath,
       });
       cursors.set(name, cursor);
       if (before === undefined) moved();
@@ -166,13 +169,16 @@ export async function openCursorStore(
 
 /** The next save replaces the file, so that it is copied. */
 async function keepDamaged(
-  { damaged }: SavedLines,
+  { damaged, lost }: SavedLines,
   path: CursorsPath,
   disk: Disk,
   quarantine: Quarantine,
 ): Promise<void> {
   const what = 'Cursors are damaged; their readers begin as if they were new.';
-  const finding = { what, path, from: damaged[0]!.from, to: damaged.at(-1)!.to };
+  const finding = {
+    ...{ what, path, from: damaged[0]!.from, to: damaged.at(-1)!.to },
+    ...(lost === undefined ? {} : { lost: lost.slice(0, lostNamedMax).map(textOf) }),
+  };
   let bytes: Uint8Array | undefined;
   try {
     bytes = await disk.read(path);
@@ -187,6 +193,9 @@ async function keepDamaged(
   if ((await disk.size(setAside)) === undefined) await disk.replace(setAside, bytes);
   quarantine.note({ ...finding, setAside });
 }
+
+const textOf = ({ list, name }: LostRecord): string =>
+  name === undefined ? list : `${list} ${name}`;
 
 const ifWeather = (logger: Logger) => (error: unknown) => {
   if (!isWeather(error)) throw error;
@@ -209,10 +218,14 @@ interface CursorParts {
   readonly captureEveryMs: () => number;
   readonly moved: () => void;
   readonly isNew: boolean;
+  readonly isPartial: boolean;
+  /** Whether each record of the lists of its state has a line of its own. */
+  readonly isToldApart: boolean;
 }
 
 class SavedCursor implements Cursor {
   readonly name: string;
+  readonly isPartial: boolean;
   state: Json;
   position: Position;
   saved: Position;
@@ -232,6 +245,7 @@ class SavedCursor implements Cursor {
     this.saved = position;
     this.state = state;
     this.parts = parts;
+    this.isPartial = parts.isPartial;
     this.isStale = parts.isNew;
   }
 
@@ -261,7 +275,8 @@ class SavedCursor implements Cursor {
       const { name, position } = this;
       const state = this.snapshot === undefined ? this.newestState() : this.snapshot();
       this.snapshot = undefined;
-      this.captured = { position, json: JSON.stringify({ name, position, state }) };
+      const json = linesOf({ name, position, state }, this.parts.isToldApart);
+      this.captured = { position, json };
       // It may be large: that it is there as JSON is enough.
       this.state = null;
       this.isStale = false;
@@ -293,9 +308,6 @@ function forgotten(
     .slice(unopenedMax)
     .map(({ name }) => name);
 }
-
-/** What a line of the file says. */
-export const savedLineOf = (json: string): SavedLine => JSON.parse(json) as SavedLine;
 
 /** A state may say that its reader is further than its position: `reached`. */
 function reachedBy({ position, state }: SavedLine): number {

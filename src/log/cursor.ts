@@ -16,6 +16,8 @@ export interface Cursor {
   readonly position: Position;
   /** What was saved with the position this cursor was opened at; null for a new one. */
   readonly state: Json;
+  /** Some of the state was damaged and is not in it. */
+  readonly isPartial?: boolean;
   /** The position on disk: what retention may rely on. */
   readonly saved: Position;
   /** The reader works on what is behind `position`: no snapshot is taken until it commits. */

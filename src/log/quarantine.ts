@@ -25,6 +25,8 @@ export interface Finding {
   readonly to: number;
   /** The positions that it costs; without `to` where nobody can know how many. */
   readonly positions?: { readonly from: number; readonly to?: number };
+  /** The records that it costs, where those are known: none, perhaps. */
+  readonly lost?: readonly string[];
   /** Where it is now, if it was moved or copied. */
   readonly setAside?: string;
 }

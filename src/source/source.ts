@@ -97,7 +97,10 @@ export interface Loss {
 
 /** What a source must not forget: all of it follows from the events of the log, and it is never saved but to begin there. */
 export interface Memory {
-  /** Begins with what `snapshot` has given, or with null. */
+  /**
+   * Begins with what `snapshot` has given, or with null. When records of that are damaged it comes later,
+   * without them: what `step` has made of the log up to then stays where it says nothing.
+   */
   restore(state: unknown): void;
   /** Takes every event of the log, in order. */
   step(entry: Recorded): void;

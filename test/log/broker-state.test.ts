@@ -134,17 +134,38 @@ async function live(disk: SimDisk, keys: Keyring) {
   return { world, gaps, kept, recorded, remembered: memory.now.remembered };
 }
 
+/** What stands in the file that `makeFolder` leaves: a line each, between two that say what there is. */
+const records = ['sessions keeper', 'wills keeper', 'retained state'];
+const all: readonly string[] = ['all'];
+
+const lineAt = (whole: Buffer, at: number): number =>
+  whole.subarray(0, at).toString('latin1').split('\n').length - 1;
+
+/** What a flipped byte costs: the end of a line is the end of two. */
+function recordsAt(whole: Buffer, at: number): readonly string[] {
+  const line = lineAt(whole, at);
+  const two = whole[at] === 10 ? [line, line + 1] : [line];
+  return records.filter((_, index) => two.includes(index + 2));
+}
+
+/** What a file has cost that ends there, and nothing but all when no line is whole that says what there is. */
+function recordsFrom(whole: Buffer, at: number): readonly string[] {
+  const line = lineAt(whole, at + 1);
+  return line < 2 ? all : records.filter((_, index) => index + 2 >= line);
+}
+
 test.each([
   ['in plain', noKeys],
   ['encrypted', createKeyring(Buffer.alloc(32, 5))],
 ])(
-  `whichever byte of the broker's state is flipped, and wherever it ends, it is read again from the log, and what that no longer has is told: %s (TIDEGATE_SEED=${seed})`,
+  `whichever byte of the broker's state is flipped, and wherever it ends, that record is read again from the log, and named where that no longer has it: %s (TIDEGATE_SEED=${seed})`,
   async (_, keys) => {
     const { files, remembered } = await makeFolder(keys);
     const cut = withoutOldest(files);
     expect(remembered).toMatchObject({ sessions: [{ client: 'keeper' }], retained: 1, wills: 1 });
     const whole = files.get('broker')!;
     const first = whole.indexOf('\n') + 1;
+    let namedWell = 0;
     const random = seededRandom(seed);
     const offsets = new Set([0, first - 1, first, whole.length - 1]);
     for (let at = Math.floor(random.next() * stride); at < whole.length; at += stride) {
@@ -167,11 +188,37 @@ test.each([
 
         const lacks = await live(withBroker(cut, bytes), keys);
         const told = lacks.gaps.filter(({ reader }) => reader === 'broker');
+        const costs = bytes === flipped ? recordsAt(whole, at) : recordsFrom(whole, at);
+        if (costs.length === 0) {
+          expect(told, `${where} costs nothing`).toEqual([]);
+          expect(lacks.remembered, where).toEqual(remembered);
+          continue;
+        }
+        const to = lacks.recorded[0]!.position - 1;
+        const from = { reader: 'broker', from: 1, to, reason: 'damaged' };
         expect(told, `${where} is told`).toEqual([
-          { reader: 'broker', from: 1, to: lacks.recorded[0]!.position - 1, reason: 'damaged' },
+          costs === all ? from : { ...from, lost: expect.anything() },
         ]);
+        if (costs === all) continue;
+        // Told by list, and by name where neither encryption nor the damage hides it.
+        const lists = costs.map((each) => each.split(' ')[0]);
+        expect(
+          told[0]!.lost!.map((each) => each.split(' ')[0]),
+          where,
+        ).toEqual(lists);
+        if (keys === noKeys && bytes === flipped)
+          namedWell += Number(told[0]!.lost![0] === costs[0]);
+        const { sessions, retained, wills } = lacks.remembered;
+        const kept = { sessions: sessions.length, retained, wills };
+        const lost = (list: string) => lists.filter((each) => each === list).length;
+        expect(kept, `${where} costs nothing else`).toEqual({
+          sessions: 1 - lost('sessions'),
+          retained: 1 - lost('retained'),
+          wills: 1 - lost('wills'),
+        });
       }
     }
+    if (keys === noKeys) expect(namedWell).toBeGreaterThan(0);
   },
   600_000,
 );

@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Cursor, Json } from '../../src/log/cursor.ts';
@@ -283,4 +284,48 @@ test('a cursor cannot go back', async () => {
   const cursor = cursors.open('sink', () => positionOf(5));
   expect(() => move(cursor, 4)).toThrow(RangeError);
   expect(cursors.open('sink', atZero)).toBe(cursor);
+});
+
+test('lists of a state in the file `broker` have a line a record; a file with all of it in one line is read', async () => {
+  const parts = { clock: new SimClock(), logger: createHeard(), metrics: createMetrics() };
+  const common = { ...parts, random: seededRandom(3) };
+  const state = {
+    version: 1,
+    sessions: [{ client: 'a' }, { client: 'b\n' }],
+    retained: [],
+    time: {},
+  };
+  const json = JSON.stringify({ name: 'broker', position: 9, state });
+  const disk = new SimDisk();
+  const sum = crc32(json).toString(16).padStart(8, '0');
+  disk.put('broker', Buffer.from(`tidegate-cursors 1 lines 1\n${sum} ${json}\n`));
+  const former = await openCursorStore({ ...common, disk }, { path: 'broker' });
+  const cursor = former.open('broker', atZero);
+  expect([cursor.position, cursor.state, cursor.isPartial]).toEqual([9, state, false]);
+  move(cursor, 10, state);
+  await former.close();
+  const lines = Buffer.from(disk.bytesOf('broker')).toString().trimEnd().split('\n');
+  expect(lines).toHaveLength(1 + 2 + 2);
+  const now = await openCursorStore({ ...common, disk }, { path: 'broker' });
+  const again = now.open('broker', atZero);
+  expect([again.position, again.state, again.isPartial]).toEqual([10, state, false]);
+  await now.close();
+});
+
+test('a record that is lost is still missed after a save that it was no part of', async () => {
+  const parts = { clock: new SimClock(), logger: createHeard(), metrics: createMetrics() };
+  const common = { ...parts, random: seededRandom(3) };
+  const disk = new SimDisk();
+  const first = await openCursorStore({ ...common, disk }, { path: 'broker' });
+  move(first.open('broker', atZero), 10, { sessions: [{ client: 'a' }, { client: 'b' }] });
+  await first.close();
+  const bytes = disk.bytesOf('broker');
+  bytes[Buffer.from(bytes).indexOf('"client":"b"') + 10]! ^= 1;
+  for (let life = 1; life <= 2; life++) {
+    const cursors = await openCursorStore({ ...common, disk }, { path: 'broker' });
+    const cursor = cursors.open('broker', atZero);
+    expect([cursor.position, cursor.state]).toEqual([10, { sessions: [{ client: 'a' }] }]);
+    expect(cursor.isPartial, `life ${life}`).toBe(true);
+    await cursors.close();
+  }
 });
