@@ -6,6 +6,7 @@ import type { Random } from '../platform/random.ts';
 import type { Sink } from '../sink/sink.ts';
 import type { CatchUp } from './catch-up.ts';
 import type { LanePlace } from './lane.ts';
+import type { ReadAhead } from './read-ahead.ts';
 import type { Retry } from './supervise.ts';
 
 /**
@@ -31,4 +32,6 @@ export interface DeliverParts {
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** What all lanes share. */
+  readonly readAhead: ReadAhead;
 }

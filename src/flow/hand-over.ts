@@ -41,10 +41,17 @@ export interface Run {
 export async function deliverPart(run: Run): Promise<void> {
   const { lane, parts, part, signal } = run;
   const { log, clock } = parts;
+  const ahead = parts.readAhead.open();
+  const batchSize = {
+    get events() {
+      return Math.min(run.batchSize.events, ahead.events);
+    },
+  };
+  ahead.isBehind = hasMore(part.position, run);
   // What has been gathered and not been told is told by the next attempt.
   const open = () =>
     openGathering(log, part.position, part.end, {
-      ...{ signal, clock, accepts: lane.accepts, batchSize: run.batchSize },
+      ...{ signal, clock, accepts: lane.accepts, batchSize },
       ...{ batchBytes: lane.batch.bytes, bytesOf: aboutBytesOf, delayMs: lane.batch.delayMs },
       told: { to: run.told.to },
     });
@@ -67,15 +74,22 @@ export async function deliverPart(run: Run): Promise<void> {
       }
       await underWay.add(batch);
       position = batch.position;
+      // Who wants nothing of what it passes holds none of it.
+      ahead.isBehind = oldest !== undefined && hasMore(position, run);
       // At the end of the log what comes meanwhile makes the next batch, and that a larger one.
-      if (mayBeFarBehind || log.last - position < run.batchSize.events) await underWay.idle();
+      if (mayBeFarBehind || !hasMore(position, run)) await underWay.idle();
     }
     await underWay.idle();
   } finally {
     underWay.abandon();
     gathering.close();
+    ahead.close();
   }
 }
+
+/** Whether behind that position a whole batch waits. */
+const hasMore = (position: number, { parts, batchSize }: Run): boolean =>
+  parts.log.last - position >= batchSize.events;
 
 /** Only when the far side is there again: until then more is missed. */
 async function isLeftToBacklog(oldest: Entry, run: Run): Promise<boolean> {

@@ -20,6 +20,7 @@ import { openLane } from './lane.ts';
 import { lanesOf, type SinkUse } from './lanes.ts';
 import { createLetterDesk } from './letters.ts';
 import { project } from './project.ts';
+import { createReadAhead } from './read-ahead.ts';
 import { createReplay } from './replay.ts';
 import { openReplayNotes } from './replay-notes.ts';
 import { createRetirement } from './retire.ts';
@@ -58,7 +59,8 @@ export function startReaders(
   signal: AbortSignal,
   fail: (error: Error) => void,
 ) {
-  const deliverParts: DeliverParts = { ...parts, gateway: parts.id, log };
+  const readAhead = createReadAhead();
+  const deliverParts: DeliverParts = { ...parts, gateway: parts.id, log, readAhead };
   const open = (name: string, from: 'oldest' | 'newest'): Cursor => {
     // What was lost with its cursor must not be passed over in silence.
     const isOldest = from === 'oldest' || cursors.isDamaged;

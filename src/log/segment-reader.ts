@@ -3,8 +3,11 @@ import { groupBytesMax, segmentHeaderBytes } from './format.ts';
 import { type GroupPlace, groupAt, groupBytesAt, groupCandidate } from './group.ts';
 import { isUnreadable } from './weather.ts';
 
-/** So much is read at a time; more only for a group that is larger. */
-const chunkBytes = 2 ** 18;
+/**
+ * So much is read at a time; more only for a group that is larger. Every lane of every sink that is
+ * behind has one or two of these, and what has been read lies outside the heap until that is collected.
+ */
+const chunkBytes = 2 ** 16;
 /** When a chunk cannot be read, whatever pieces of it can are. */
 const pieceBytes = 2 ** 12;
 

@@ -37,7 +37,7 @@ const watchMs = 500;
 const drainMaxMs = 40_000;
 const roundsDefault = 3;
 /** What the systemd unit starts it with. */
-const unitFlags = ['--max-old-space-size=256', '--max-semi-space-size=8'];
+const unitFlags = ['--max-old-space-size=256', '--max-semi-space-size=4'];
 
 type Print = (line: string) => void;
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -20,6 +20,9 @@ export interface ProgramOptions {
   readonly prefix?: readonly string[];
 }
 
+/** What the unit, the program itself and `npm start` give Node. */
+export const nodeFlags = ['--max-old-space-size=256', '--max-semi-space-size=4'];
+
 /** Starts `tidegate` (or `tidegate-fleet`) with these arguments, compiled from the sources. */
 export async function startProgram(
   name: 'tidegate' | 'tidegate-fleet',
@@ -28,7 +31,8 @@ export async function startProgram(
 ): Promise<Program> {
   const main = await builtTidegate();
   const path = name === 'tidegate' ? main : join(main, '..', '..', 'firmware-sim', 'main.js');
-  const command = [...(options.prefix ?? []), process.execPath, path, ...args];
+  const flags = name === 'tidegate' ? nodeFlags : [];
+  const command = [...(options.prefix ?? []), process.execPath, ...flags, path, ...args];
   const child = spawn(command[0]!, command.slice(1), {
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', ...options.environment },
