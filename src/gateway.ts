@@ -19,11 +19,13 @@ import { createOldestAges } from './flow/oldest.ts';
 import { type ReadersParts, startReaders } from './flow/readers.ts';
 import { haveIdentities, rememberIdentities } from './flow/remember.ts';
 import type { Replay } from './flow/replay.ts';
+import type { Replays } from './flow/replays.ts';
 import { openCursorStore } from './log/cursor-store.ts';
 import type { EventLog, Position } from './log/log.ts';
 import { createQuarantine } from './log/quarantine.ts';
 import { createReserve } from './log/reserve.ts';
 import { type LogOptions, openEventLog } from './log/segment-log.ts';
+import { GatewayEnds } from './platform/errors.ts';
 import type { SchemaRegistry } from './schema/registry.ts';
 import type { Source } from './source/source.ts';
 
@@ -54,6 +56,7 @@ export interface Gateway {
   readonly letters: LetterDesk;
   /** Delivers history again, beside live delivery. */
   readonly replay: Replay;
+  readonly replays: Replays;
   /** Brings the gauges up to date. */
   observe(): Promise<void>;
   /** Resolves when all is closed. What readers had not done within the grace waits on disk. */
@@ -130,17 +133,18 @@ export async function startGateway(parts: GatewayParts): Promise<Gateway> {
       return { first, last, thinned, lanes: reading.books() };
     },
     letters: reading.letters,
-    replay: reading.replay,
+    replay: reading.replays.run,
+    replays: reading.replays,
     observe,
     async stop(graceMs) {
       listening.leave();
-      sources.abort(new Error('The gateway stops.'));
+      sources.abort(new GatewayEnds());
       await listening.ended;
       const deadline = clock.monotonic() + graceMs;
       const caughtUp = () => reading.caughtUp() && memories.caughtUp();
       while (!caughtUp() && clock.monotonic() < deadline) await clock.sleep(stopPollMs);
-      readers.abort(new Error('The gateway stops.'));
-      await reading.ended;
+      readers.abort(new GatewayEnds());
+      await Promise.all([reading.ended, reading.replays.idle()]);
       await Promise.all([cursors.close(), memories.close()]);
       await log.close();
       logger.info({ position: log.last }, 'Stopped.');

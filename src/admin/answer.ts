@@ -37,6 +37,7 @@ const statuses: Readonly<Record<string, number>> = {
   GW_LETTER_UNKNOWN: 404,
   GW_CLIENT_UNKNOWN: 404,
   GW_REPLAY_EMPTY: 404,
+  GW_REPLAY_NONE: 404,
   GW_REPLAY_RUNNING: 409,
 };
 

@@ -6,6 +6,10 @@
  *
  * answers with a line of JSON now and then, `{"state":"running",…}`, and a last one whose state is
  * `done` or `failed`. Who closes the request stops the replay.
+ *
+ *   GET  /api/v1/replay          {"replays":[{"sink":"influx","from":"…","rate":1000,"dryRun":false,
+ *                                 "resumed":true,"position":…,"delivered":…,…}]}
+ *   POST /api/v1/replay/cancel   {"sink":"influx"}; answers with that replay as it was
  */
 import { z } from 'zod';
 import { GatewayError, messageOf } from '../platform/errors.ts';
@@ -33,6 +37,44 @@ export interface ReplayWish {
   readonly type?: string | readonly string[];
   readonly rate?: number;
   readonly dryRun?: boolean;
+}
+
+/** Which replay a POST ends. */
+export const cancelSchema = z.strictObject({ sink: z.string().min(1) });
+
+/** A replay that is under way. */
+interface Running {
+  readonly sink: string;
+  readonly from: number;
+  readonly to?: number | undefined;
+  readonly rate?: number | undefined;
+  readonly dryRun: boolean;
+  readonly isResumed: boolean;
+  readonly progress?: object;
+}
+
+/** The replays that are under way. */
+export interface ReplayTable {
+  list(): readonly Running[];
+  /** Rejects with a `GatewayError` when there is none to that sink. */
+  cancel(sink: string): Promise<Running>;
+}
+
+/** A replay as JSON has it, with times as texts. */
+export function shownReplay({
+  sink,
+  from,
+  to,
+  rate,
+  dryRun,
+  isResumed,
+  progress,
+}: Running): object {
+  const iso = (time: number): string => new Date(time).toISOString();
+  return {
+    ...{ sink, from: iso(from), ...(to === undefined ? {} : { to: iso(to) }) },
+    ...{ rate, dryRun, resumed: isResumed, ...progress },
+  };
 }
 
 /** Replays, telling now and then how far it is; rejects with a `GatewayError` when it cannot. */

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { GatewayError, messageOf } from '../platform/errors.ts';
+import { GatewayEnds, GatewayError, messageOf } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { type Answer, answerOfError, failure, json, send, text } from './answer.ts';
@@ -14,12 +14,20 @@ import {
 import { isLoopback, namesLoopback, refusalOf } from './guard.ts';
 import { ingestAnswer, ingestPath, type Post } from './ingest.ts';
 import { type LetterOperations, lettersAction, lettersPage, selectionSchema } from './letters.ts';
-import { type ReplayOperation, replayAnswer, replaySchema } from './replay.ts';
+import {
+  cancelSchema,
+  type ReplayOperation,
+  type ReplayTable,
+  replayAnswer,
+  replaySchema,
+  shownReplay,
+} from './replay.ts';
 
 /** What can be done to a gateway that runs; undefined while it does not. */
 export interface Operations {
   readonly letters: LetterOperations;
   readonly replay: ReplayOperation;
+  readonly replays: ReplayTable;
 }
 
 export interface AdminParts {
@@ -94,7 +102,7 @@ export async function openAdmin(parts: AdminParts): Promise<Admin> {
   return {
     address,
     close() {
-      closing.abort(new Error('The gateway stops.'));
+      closing.abort(new GatewayEnds());
       closed ??= close(server, answering);
       return closed;
     },
@@ -144,19 +152,29 @@ function routesOf(parts: AdminParts): ReadonlyMap<string, Route> {
     ['/api/v1/letters/', showLetters],
     ['/api/v1/letters/redrive', changeLetters('redrive')],
     ['/api/v1/letters/drop', changeLetters('drop')],
-    [
-      '/api/v1/replay',
-      {
-        async post(request) {
-          const refusal = refusalOf(request, host);
-          if (refusal !== undefined) return refusal;
-          const body = await readBody(request, replaySchema);
-          if ('refusal' in body) return body.refusal;
-          return await replayAnswer(operations().replay, body.value);
-        },
-      },
-    ],
+    ...replayRoutes(operations, host),
   ]);
+}
+
+function replayRoutes(operations: () => Operations, host: string): [string, Route][] {
+  const begin: Route['post'] = async (request) => {
+    const refusal = refusalOf(request, host);
+    if (refusal !== undefined) return refusal;
+    const body = await readBody(request, replaySchema);
+    return 'refusal' in body ? body.refusal : await replayAnswer(operations().replay, body.value);
+  };
+  const cancel: Route['post'] = async (request) => {
+    const refusal = refusalOf(request, host);
+    if (refusal !== undefined) return refusal;
+    const body = await readBody(request, cancelSchema);
+    if ('refusal' in body) return body.refusal;
+    return json(shownReplay(await operations().replays.cancel(body.value.sink)));
+  };
+  const list: Route['get'] = () => json({ replays: operations().replays.list().map(shownReplay) });
+  return [
+    ['/api/v1/replay', { get: list, post: begin }],
+    ['/api/v1/replay/cancel', { post: cancel }],
+  ];
 }
 
 function clientRoutes({ clients, listen }: AdminParts): [string, Route][] {

@@ -42,8 +42,8 @@ export const audit: Command = {
     data: dataOption,
   },
   notes: `received = delivered + waiting + rejected + expired + dropped. Exits with 1, and says which
-positions, when that does not hold or books cannot be read. Asks a running gateway for its books, over its admin address;
-reads those on the disk otherwise. Never writes.`,
+positions, when that does not hold, and which lanes, when the books cannot be read. Asks a running
+gateway for its books, over its admin address; reads those on the disk otherwise. Never writes.`,
   async run(context) {
     const { config, folder } = await loadConfig({
       environment: context.environment,

@@ -20,6 +20,8 @@ const options: Readonly<Record<string, OptionShape>> = {
   type: { value: 'T', description: 'Only these types of event, such as reading or alert,gap.' },
   rate: { value: 'N', description: 'At most so many events a second. Default: 1000.' },
   'dry-run': { description: 'Only count.' },
+  status: { description: 'Show which replays are running, and how far they are.' },
+  cancel: { description: 'End the one to --sink; it is not gone on with.' },
   json: { description: 'Print the outcome as JSON.' },
   config: configOption,
 };
@@ -46,13 +48,18 @@ export const replay: Command = {
   usage: [
     '--sink NAME --from T [--to T] [--device D] [--type T] [--rate N] [--dry-run]',
     '               [--json] [--config FILE]',
+    'tidegate replay --status [--json]',
+    'tidegate replay --cancel --sink NAME',
   ].join('\n'),
   options,
   notes: [
     'Times are those of recording. Only what the sink selects is delivered, over a connection of its',
     'own: live delivery goes on. Events keep their ids and carry replayed: true. Ctrl-C stops it.',
+    'When the gateway ends in the middle it goes on with it by itself once it is started again.',
   ].join('\n'),
   async run(context) {
+    if (context.options.status !== undefined) return await status(context);
+    if (context.options.cancel !== undefined) return await cancel(context);
     const wish = wishOf(context);
     const client = await openGatewayClient(context);
     const bar = createBar(context, process.stderr);
@@ -70,8 +77,7 @@ export const replay: Command = {
       if (error instanceof GatewayError) throw error;
       // Whoever is killed says nothing: the connection is gone.
       if (!context.signal.aborted) {
-        const detail = `the gateway has ended (${messageOf(error)}).${resumeOf(wish, running)}`;
-        throw new GatewayError('GW_REPLAY_FAILED', detail, error);
+        throw endedError(wish, running, error);
       }
     } finally {
       bar.clear();
@@ -79,6 +85,63 @@ export const replay: Command = {
     return await conclude(context, wish, last, running);
   },
 };
+
+interface Shown {
+  readonly sink: string;
+  readonly dryRun: boolean;
+  readonly rate?: number;
+  readonly resumed: boolean;
+  readonly first?: number;
+  readonly last?: number;
+  readonly position?: number;
+  readonly delivered?: number;
+  readonly trouble?: string;
+}
+
+/** What is running, a line each. */
+async function status(context: Context): Promise<number> {
+  const client = await openGatewayClient(context);
+  const { replays } = (await client.get('/api/v1/replay')) as {
+    readonly replays: readonly Shown[];
+  };
+  if (context.options.json !== undefined) await context.print(`${JSON.stringify({ replays })}\n`);
+  else if (replays.length === 0) context.say('No replay is running.');
+  else await context.print(replays.map((each) => `${lineOf(each)}\n`).join(''));
+  return exitStatus.done;
+}
+
+function lineOf({ sink, first = 1, last = 0, position = 0, ...shown }: Shown): string {
+  const { delivered = 0, rate, resumed, trouble } = shown;
+  const share =
+    last < first ? 100 : Math.floor((100 * (position - first + 1)) / (last - first + 1));
+  const words = [`${sink}: ${share} %, ${delivered} delivered`];
+  if (rate !== undefined) words.push(`at most ${rate} a second`);
+  if (resumed) words.push('went on after a start');
+  if (trouble !== undefined) words.push(`waiting: ${trouble}`);
+  return words.join(', ');
+}
+
+async function cancel(context: Context): Promise<number> {
+  const { sink } = context.options;
+  if (sink === undefined) throw new UsageError('--sink NAME is missing: which replay?');
+  const client = await openGatewayClient(context);
+  const { delivered = 0 } = (await client.post('/api/v1/replay/cancel', { sink })) as Shown;
+  context.say(`Cancelled: ${delivered} events had been delivered to ${sink} again.`);
+  return exitStatus.done;
+}
+
+/** The gateway is gone without a word. It goes on with what changes something. */
+function endedError(wish: ReturnType<typeof wishOf>, running: Line | undefined, cause: unknown) {
+  if (running === undefined || wish.dryRun !== undefined) {
+    return new GatewayError(
+      'GW_REPLAY_FAILED',
+      `the gateway has ended (${messageOf(cause)}).`,
+      cause,
+    );
+  }
+  const detail = `${running.delivered} events were delivered.`;
+  return new GatewayError('GW_REPLAY_INTERRUPTED', detail, cause);
+}
 
 function wishOf({ options }: Context) {
   const { sink, from } = options;

@@ -21,8 +21,8 @@ import { lanesOf, type SinkUse } from './lanes.ts';
 import { createLetterDesk } from './letters.ts';
 import { project } from './project.ts';
 import { createReadAhead } from './read-ahead.ts';
-import { createReplay } from './replay.ts';
 import { openReplayNotes } from './replay-notes.ts';
+import { createReplays } from './replays.ts';
 import { createRetirement } from './retire.ts';
 import { openTimekeeping } from './timekeeping.ts';
 
@@ -85,7 +85,7 @@ export function startReaders(
     ...{ ...deliverParts, letters, sinks: parts.sinks, signal },
     saveCursors: cursors.save,
   });
-  const replay = createReplay({
+  const replays = createReplays({
     ...{ ...deliverParts, timing, isSteady: timekeeping.isSteady, sinks: parts.sinks },
     ...{ notes: openReplayNotes(parts), ending: signal },
     onRejections: async (rejections, sink) => {
@@ -124,6 +124,7 @@ export function startReaders(
   };
   const tasks = [
     ...lanes.map((lane) => watch(deliver(lane, deliverParts, signal))),
+    replays.resume(),
     watch(evaluate(parts.rules, ruleCursor, common, signal)),
     folded(announcer, announcements),
     folded(desk, letterCursor),
@@ -146,7 +147,7 @@ export function startReaders(
   return {
     lag,
     letters: desk,
-    replay,
+    replays,
     books: () => lanes.map((lane) => lane.place.books()),
     caughtUp: () => [...cursors.all].every(({ position }) => position >= log.last),
     ended: Promise.all(tasks),

@@ -1,13 +1,14 @@
 /**
  * WHICH REPLAYS ARE UNDER WAY: the file `replays`, so that a gateway that was ended in the middle of one
- * can say so. It has the form of the cursors, since names of devices may be in it: a line for each sink,
+ * goes on with it. It has the form of the cursors, since names of devices may be in it: a line for each sink,
  * whose state is an `Unfinished`.
  */
 import { createCursorWriter, replaysPath as path, readCursorFile } from '../log/cursor-file.ts';
 import { type Keyring, noKeys } from '../log/keyring.ts';
+import { savedLineOf } from '../log/record-lines.ts';
 import type { Disk } from '../platform/disk.ts';
 import { messageOf } from '../platform/errors.ts';
-import { type Logger, silentLogger } from '../platform/logger.ts';
+import type { Logger } from '../platform/logger.ts';
 import type { Random } from '../platform/random.ts';
 
 /** What is left of a replay: recorded from one time to the other, in milliseconds since the epoch. */
@@ -22,10 +23,24 @@ export interface Unfinished {
   readonly delivered: number;
 }
 
+/** A replay that can be taken up where it was. */
+export interface Note extends Unfinished {
+  /** What was asked for: recorded from this time. */
+  readonly since: number;
+  /** Places in the log: it began there, it ends there, all up to this is done with. */
+  readonly first: number;
+  readonly last: number;
+  readonly position: number;
+  readonly found: number;
+  readonly rejected: number;
+}
+
 export interface ReplayNotes {
   /** Takes note of how far the one replay to that sink is. Never rejects: a replay goes on without. */
-  set(unfinished: Unfinished): Promise<void>;
+  set(note: Note): Promise<void>;
   remove(sink: string): Promise<void>;
+  /** What the life before did not finish; it stays noted until it is removed. Never rejects. */
+  unfinished(): Promise<readonly Note[]>;
 }
 
 /** The command that delivers what is left. */
@@ -42,7 +57,7 @@ const isoOf = (time: number): string => new Date(Math.max(0, time)).toISOString(
 const quoted = (text: string): string =>
   /^[\w.,/-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 
-/** Says at once which replays the life before did not finish, and how to go on with each. */
+/** The notes of the life before are read at once. */
 export function openReplayNotes(parts: {
   readonly disk: Disk;
   readonly logger: Logger;
@@ -51,19 +66,10 @@ export function openReplayNotes(parts: {
 }): ReplayNotes {
   const { disk, logger, keys = noKeys } = parts;
   const bytesOf = createCursorWriter(keys, parts.random);
-  const running = new Map<string, Unfinished>();
-  const tell = async (): Promise<void> => {
-    // A damaged one is told of by nobody: it is only a reminder.
-    const { lines } = await readCursorFile(disk, silentLogger, keys, path);
-    const found = [...lines.values()].flatMap(unfinishedIn);
-    for (const each of found) {
-      const { sink, delivered } = each;
-      logger.warn(
-        { sink, delivered, resume: resumeCommandOf(each) },
-        'A replay was interrupted when the gateway ended.',
-      );
-    }
-    await disk.remove(path);
+  const running = new Map<string, Note>();
+  const read = async (): Promise<void> => {
+    const { lines } = await readCursorFile(disk, logger, keys, path);
+    for (const note of [...lines.values()].flatMap(noteIn)) running.set(note.sink, note);
   };
   let turn: Promise<void> = Promise.resolve();
   const inTurn = (work: () => Promise<void>): Promise<void> => {
@@ -77,11 +83,18 @@ export function openReplayNotes(parts: {
     const lines = [...running].map(([name, state]) => JSON.stringify({ name, position: 0, state }));
     await disk.replace(path, bytesOf(lines));
   };
-  void inTurn(tell);
+  const begun = inTurn(async () => {
+    await read();
+    if (running.size === 0) await disk.remove(path);
+  });
   return {
-    set(unfinished) {
-      running.set(unfinished.sink, unfinished);
+    set(note) {
+      running.set(note.sink, note);
       return inTurn(save);
+    },
+    async unfinished() {
+      await begun;
+      return [...running.values()];
     },
     remove(sink) {
       running.delete(sink);
@@ -91,7 +104,9 @@ export function openReplayNotes(parts: {
 }
 
 /** Nothing for a line of some other form. */
-function unfinishedIn(line: string): Unfinished[] {
-  const { state } = JSON.parse(line) as { readonly state: Unfinished | null };
-  return typeof state?.sink === 'string' && Number.isFinite(state.from) ? [state] : [];
+function noteIn(lines: string): Note[] {
+  const note = savedLineOf(lines).state as unknown as Note | null;
+  if (note === null || typeof note.sink !== 'string') return [];
+  const places = [note.since, note.from, note.first, note.last, note.position];
+  return places.every(Number.isFinite) ? [note] : [];
 }

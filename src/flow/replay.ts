@@ -3,13 +3,13 @@ import { createFilter, type Select } from '../event/filter.ts';
 import { isRedriven, replayedOf } from '../event/redelivery.ts';
 import type { Entry, EventLog, Position } from '../log/log.ts';
 import type { Clock } from '../platform/clock.ts';
-import { GatewayError, messageOf } from '../platform/errors.ts';
+import { GatewayEnds, GatewayError, messageOf } from '../platform/errors.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Random } from '../platform/random.ts';
 import type { Connection, Rejection, Sink } from '../sink/sink.ts';
 import { createPace } from './catch-up.ts';
 import type { Timing } from './clock.ts';
-import type { ReplayNotes } from './replay-notes.ts';
+import type { Note, ReplayNotes } from './replay-notes.ts';
 import { type Retry, supervise } from './supervise.ts';
 
 /** What is to be delivered again. */
@@ -80,30 +80,6 @@ const noteEveryMs = 5_000;
 /** Clocks that were never stepped still stray; so much before and behind is looked at, too. */
 const strayMs = 86_400_000;
 
-/**
- * Delivers history over a connection of its own: cursors stay where they are and live delivery goes
- * on. One at a time for each sink. Throws GW_SINK_UNKNOWN, GW_REPLAY_RUNNING or GW_REPLAY_EMPTY.
- */
-export function createReplay(parts: ReplayParts): Replay {
-  const running = new Set<string>();
-  return async (request, signal, onProgress) => {
-    const use = parts.sinks.find(({ sink }) => sink.name === request.sink);
-    if (use === undefined) {
-      const names = parts.sinks.map(({ sink }) => sink.name).join(', ');
-      throw new GatewayError('GW_SINK_UNKNOWN', `${request.sink}. There are: ${names || 'none'}`);
-    }
-    if (running.has(request.sink)) throw new GatewayError('GW_REPLAY_RUNNING', request.sink);
-    running.add(request.sink);
-    const both = AbortSignal.any([signal, parts.ending]);
-    try {
-      return await replay(request, use, parts, both, onProgress);
-    } finally {
-      running.delete(request.sink);
-      if (request.dryRun !== true && !parts.ending.aborted) await parts.notes.remove(request.sink);
-    }
-  };
-}
-
 /** One replay that is running. */
 interface Run {
   readonly request: ReplayRequest;
@@ -123,17 +99,19 @@ interface Run {
   readonly note: (nowAndThen?: 'nowAndThen') => Promise<void>;
 }
 
-async function replay(
+/** One replay, from its beginning or from where that note was made. */
+export async function replay(
   request: ReplayRequest,
   use: ReplaySink,
   parts: ReplayParts,
   signal: AbortSignal,
   onProgress: (progress: ReplayProgress) => void,
+  note?: Note,
 ): Promise<ReplayProgress> {
-  const run = await prepare(request, use, parts, signal, onProgress);
+  const run = await prepare(request, use, parts, signal, onProgress, note);
   run.tell();
   await run.note();
-  await supervise((healthy) => deliverAgain(run, healthy), {
+  const delivering = supervise((healthy) => deliverAgain(run, healthy), {
     retry: use.retry,
     clock: parts.clock,
     random: parts.random,
@@ -141,8 +119,15 @@ async function replay(
     isFinal: (error) => error instanceof GatewayError && error.code === 'GW_SINK_REFUSED',
     onFailure: (error) => void run.tell(messageOf(error)),
   });
-  signal.throwIfAborted();
-  if (run.state.found === 0) {
+  try {
+    await delivering;
+    signal.throwIfAborted();
+  } catch (error) {
+    // Up to here, and not up to where it was seconds ago.
+    if (signal.reason instanceof GatewayEnds) await run.note();
+    throw error;
+  }
+  if (run.state.found === 0 && note === undefined) {
     const since = isoOf(run.state.keptSince);
     throw new GatewayError('GW_REPLAY_EMPTY', `The log is kept since ${since}.`);
   }
@@ -155,24 +140,19 @@ async function prepare(
   parts: ReplayParts,
   signal: AbortSignal,
   onProgress: (progress: ReplayProgress) => void,
+  noted?: Note,
 ): Promise<Run> {
   const { log, clock } = parts;
-  const { last } = log;
   const keptSince = (await recordedAt(log.first, parts, signal)) ?? clock.now();
-  const first = await beginningOf(request.from, last, parts, signal);
   const state = {
-    first,
-    last,
-    position: first - 1,
-    found: 0,
-    delivered: 0,
-    rejected: 0,
+    ...(noted === undefined
+      ? await beginningOf(request, parts, signal)
+      : placeOf(noted, request, parts)),
     keptSince,
-    left: leftOf(request, parts),
   };
   const rate = request.rate ?? defaultReplayRate;
   let told = Number.NEGATIVE_INFINITY;
-  let noted = Number.NEGATIVE_INFINITY;
+  let notedAt = Number.NEGATIVE_INFINITY;
   const tell = (trouble?: string): ReplayProgress => {
     const progress = { ...state, ...(trouble === undefined ? {} : { trouble }) };
     told = clock.monotonic();
@@ -190,13 +170,31 @@ async function prepare(
       if (clock.monotonic() - told >= progressEveryMs) tell();
     },
     async note(nowAndThen) {
-      const isDue = clock.monotonic() - noted >= noteEveryMs;
+      const isDue = clock.monotonic() - notedAt >= noteEveryMs;
       if (request.dryRun === true || (nowAndThen !== undefined && !isDue)) return;
-      noted = clock.monotonic();
+      notedAt = clock.monotonic();
       const { dryRun: _never, ...wanted } = request;
-      await parts.notes.set({ ...wanted, ...state.left, delivered: state.delivered });
+      const { keptSince: _kept, left, ...place } = state;
+      await parts.notes.set({ ...wanted, since: request.from, ...left, ...place });
     },
   };
+}
+
+/** Nothing is done yet. */
+async function beginningOf(request: ReplayRequest, parts: ReplayParts, signal: AbortSignal) {
+  const { last } = parts.log;
+  const first = await firstOf(request.from, last, parts, signal);
+  const none = { found: 0, delivered: 0, rejected: 0 };
+  return { ...{ first, last, position: first - 1 }, ...none, left: leftOf(request, parts) };
+}
+
+/** As it was noted, but for what the log no longer has. */
+function placeOf(note: Note, request: ReplayRequest, { log }: ReplayParts) {
+  const { first, found, delivered, rejected, from } = note;
+  const last = Math.min(note.last, log.last);
+  const position = Math.min(Math.max(note.position, log.first - 1), last);
+  const left = { from, ...(request.to === undefined ? {} : { to: request.to }) };
+  return { first, last, position, found, delivered, rejected, left };
 }
 
 /** By the time of recording only where that goes up: otherwise it would have to begin anew. */
@@ -302,7 +300,7 @@ async function recordedAt(
 }
 
 /** A position before which nothing was recorded from that time on. */
-async function beginningOf(
+async function firstOf(
   time: number,
   last: number,
   parts: ReplayParts,

@@ -162,7 +162,7 @@ export async function readCursorFile(
 const newReader = 'A cursor is damaged; its reader begins as if it were new.';
 const consequenceOf: Readonly<Record<CursorsPath, string>> = {
   cursors: newReader,
-  replays: newReader,
+  replays: 'The note of a replay that was interrupted is damaged; it is not gone on with.',
   broker: 'A record of the broker is damaged; what it said is read again from the log.',
 };
 

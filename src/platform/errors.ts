@@ -28,9 +28,13 @@ export const errorTable = {
   GW_SINK_REFUSED: 'The far side takes nothing at all: {detail}',
   GW_SINK_UNKNOWN: 'There is no sink {detail}.',
   GW_REPLAY_RUNNING:
-    'A replay to the sink {detail} is running. Wait until it has ended, or stop it with Ctrl-C.',
+    'A replay to the sink {detail} is running. Wait until it has ended, or stop it: tidegate replay --cancel --sink {detail}',
   GW_REPLAY_EMPTY:
     'There is nothing to replay: no event that the sink selects was recorded in that time. {detail}',
+  GW_REPLAY_NONE:
+    'No replay to the sink {detail} is running. See which are with: tidegate replay --status',
+  GW_REPLAY_INTERRUPTED:
+    'The gateway has ended; it goes on with the replay when it starts again. {detail}',
   GW_REPLAY_FAILED: 'The replay has ended before its time: {detail}',
   GW_LETTER_UNKNOWN:
     'There is no dead letter {detail}. See which there are with: tidegate letters list --all',
@@ -48,10 +52,17 @@ export class GatewayError extends Error {
   readonly code: ErrorCode;
   constructor(code: ErrorCode, detail: string, cause?: unknown) {
     super(
-      errorTable[code].replace('{detail}', () => detail),
+      errorTable[code].replaceAll('{detail}', () => detail),
       cause === undefined ? {} : { cause },
     );
     this.code = code;
+  }
+}
+
+/** Why a signal is aborted: the gateway ends, and what can go on goes on when it starts again. */
+export class GatewayEnds extends Error {
+  constructor() {
+    super('The gateway stops.');
   }
 }
 

@@ -36,6 +36,10 @@ async function start(host: string, given: Partial<Operations> | undefined) {
       drop: async () => ({ done: [], refused: [] }),
     },
     replay: async () => ({}),
+    replays: {
+      list: () => [],
+      cancel: async (sink) => ({ sink, from: 0, dryRun: false, isResumed: true }),
+    },
     ...given,
   };
   const admin = await openAdmin({
@@ -112,7 +116,8 @@ test('a body that makes no sense is refused, with what is wrong', async () => {
   expect(await send('/api/v1/replay', '{"sink":"s","from":"yesterday"}')).toContain('from');
   const large = JSON.stringify({ ids: ['x'.repeat(2 ** 20)] });
   expect(await send('/api/v1/letters/drop', large)).toMatch(/^413 /);
-  expect((await fetch(`${url}/api/v1/replay`)).status).toBe(405);
+  expect((await fetch(`${url}/api/v1/replay/cancel`)).status).toBe(405);
+  expect(await send('/api/v1/replay/cancel', '{"sink":""}')).toContain('sink');
 });
 
 test('before the gateway runs, nothing can be done to it', async () => {

@@ -119,43 +119,100 @@ test('what is refused in a replay becomes a letter, and no rule is told of any o
   await world.stop();
 });
 
-test('a replay under way when the gateway is killed is named after the start, with how to go on', async () => {
-  const { world, start, middle } = await withHistory();
-  await world.clock.advance(60_000);
-  replay(world, { from: start - 1_000, type: 'reading', device: 'gh-*', rate: 1 }).ended.catch(
-    () => {},
-  );
-  // The first note is made as it begins, others now and then.
-  await world.clock.advance(8_500);
+const replayed = (world: World) =>
+  readings(world.sinks[0]!.taken.filter((each) => each.extensions?.replayed === 'true'));
+
+test.each(['killed', 'stopped'])(
+  'a replay under way when the gateway is %s goes on by itself, at its rate, to where it was to end',
+  async (how) => {
+    const { world } = await withHistory();
+    const began = world.clock.monotonic();
+    const ended = replay(world, { type: 'reading', device: 'gh-*', rate: 1 }).ended;
+    const refusal = ended.catch((error: unknown) => error);
+    // The first note is made as it begins, others now and then.
+    await world.clock.advance(5_500);
+    if (how === 'killed') world.kill();
+    else {
+      await world.stop();
+      expect(await refusal).toMatchObject({ code: 'GW_REPLAY_INTERRUPTED' });
+    }
+    const before = replayed(world).length;
+    expect(before).toBeGreaterThan(3);
+    expect(before).toBeLessThan(8);
+    await world.start();
+    await send(world, 'gh-1', 99);
+    await world.clock.advance(100);
+    expect(world.gateway!.replays.list()).toMatchObject([
+      {
+        sink: 'one',
+        rate: 1,
+        dryRun: false,
+        isResumed: true,
+        progress: { last: expect.any(Number) },
+      },
+    ]);
+    await world.clock.advance(15_000);
+    expect(world.gateway!.replays.list()).toEqual([]);
+    const all = readings(await world.recorded()).filter((e) => e.data.fields.temperature !== 99);
+    expect(new Set(replayed(world).map(({ id }) => id))).toEqual(new Set(all.map(({ id }) => id)));
+    // What had been noted is not sent again: after a stop nothing is.
+    const repeats = replayed(world).length - all.length;
+    expect(repeats).toBeLessThanOrEqual(how === 'killed' ? 6 : 0);
+    expect(world.clock.monotonic() - began).toBeGreaterThanOrEqual(9_000);
+    expect(world.disk.paths()).not.toContain('replays');
+    // Once is enough.
+    world.kill();
+    await world.start();
+    await world.clock.advance(5_000);
+    expect(replayed(world)).toHaveLength(all.length + repeats);
+    await world.stop();
+  },
+);
+
+test('a replay can be cancelled, also one that went on after a start, and is then not gone on with', async () => {
+  const { world } = await withHistory();
+  const { ended } = replay(world, { type: 'reading', rate: 1 });
+  const refusal = ended.catch((error: unknown) => error);
+  await world.clock.advance(2_500);
+  world.kill();
+  void refusal;
+  await world.start();
+  await world.clock.advance(100);
+  await expect(world.gateway!.replays.cancel('two')).rejects.toMatchObject({
+    code: 'GW_REPLAY_NONE',
+  });
+  const { replays } = world.gateway!;
+  expect(await during(world, replays.cancel('one'))).toMatchObject({
+    sink: 'one',
+    isResumed: true,
+  });
+  expect(world.disk.paths()).not.toContain('replays');
+  const before = replayed(world).length;
+  world.kill();
+  await world.start();
+  await world.clock.advance(5_000);
+  expect(replayed(world)).toHaveLength(before);
+  await world.stop();
+});
+
+test('a replay to a sink that is no longer configured is named with the command for what is left', async () => {
+  const { world } = await withHistory();
+  replay(world, { type: 'reading', device: 'gh-*', rate: 1 }).ended.catch(() => {});
+  await world.clock.advance(2_500);
   world.kill();
   const heard = createHeard();
   world.logger = heard;
+  const [one, ...others] = world.sinks.splice(0);
+  world.sinks.push(...others);
   await world.start();
   await world.clock.advance(100);
-  const told = heard.lines.filter(({ message }) => message.startsWith('A replay was interrupted'));
+  const told = heard.lines.filter(({ message }) => message.includes('does not go on'));
   expect(told).toHaveLength(1);
-  const { sink, resume } = told[0]!.fields as { sink: string; resume: string };
-  expect(sink).toBe('one');
-  const form =
-    /^tidegate replay --sink one --from (\S+) --to (\S+) --device 'gh-\*' --type reading --rate 1$/;
-  const [, from, to] = form.exec(resume) ?? [];
-  expect(Date.parse(from!)).toBeGreaterThanOrEqual(start);
-  expect(Date.parse(to!)).toBeGreaterThan(middle);
-  // What it says is what is left.
-  const before = world.sinks[0]!.taken.length;
-  const all = readings(await world.recorded()).map(({ id }) => id);
-  const rest = { from: Date.parse(from!), to: Date.parse(to!), type: 'reading' as const };
-  await during(world, replay(world, rest).ended);
-  const replayed = world.sinks[0]!.taken.filter((each) => each.extensions?.replayed === 'true');
-  expect(new Set(readings(replayed).map(({ id }) => id))).toEqual(new Set(all));
-  expect(world.sinks[0]!.taken.length).toBeGreaterThan(before);
-  // Once is enough.
-  world.kill();
-  const again = createHeard();
-  world.logger = again;
-  await world.start();
-  await world.clock.advance(100);
-  expect(again.messages('warn').join()).not.toContain('interrupted');
+  expect(told[0]!.fields.resume).toMatch(
+    /^tidegate replay --sink one --from \S+ --to \S+ --device 'gh-\*' --type reading --rate 1$/,
+  );
+  expect(world.disk.paths()).not.toContain('replays');
+  expect(one).toBeDefined();
   await world.stop();
 });
 
