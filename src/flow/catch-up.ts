@@ -100,26 +100,37 @@ export function createPace(rate: number | undefined, clock: Clock) {
 
 /** How long live delivery counts as going on after the last of it. */
 const liveForMs = 10_000;
+/** How long it is expected once there is a backlog: until then nobody can have shown that there is any. */
+const expectedForMs = 1_000;
 /** A rest is so many times as long as the batch was, … */
 const restShare = 2;
 /** … but never longer: a batch that takes long mostly waits for the far side. */
 const restMaxMs = 10;
+/** How often it is looked whether live delivery is done. */
+const pollMs = 1;
+/** A batch of the backlog waits so long for live delivery to be done: that may never be. */
+const waitMaxMs = 10;
 
-/** Leaves two thirds of the processor to live delivery while there is any. */
+/** Leaves two thirds of the processor to live delivery while there is any, and lets it go first. */
 export interface GiveWay {
   /** A live batch goes out. */
   liveBegins(): void;
   /** Whether some of the backlog was under way when it went out. */
   liveEnds(): boolean;
-  /** Whether there is any. */
+  /** Whether there is any, or may be: a backlog has just arisen. */
   isLive(): boolean;
+  backlogArises(): void;
   backlogBegins(): void;
   backlogEnds(tookMs: number): void;
-  /** Between two batches of the backlog; whatever has arrived by now goes first. */
+  /**
+   * Between two batches of the backlog. Then whatever has arrived has gone out, and been answered; or
+   * has had its time for that.
+   */
   rest(signal: AbortSignal): Promise<void>;
 }
 
-export function createGiveWay(clock: Clock): GiveWay {
+/** `isLivePending` says whether something new has not been delivered yet. */
+export function createGiveWay(clock: Clock, isLivePending: () => boolean): GiveWay {
   let liveAt = Number.NEGATIVE_INFINITY;
   let isUnderWay = false;
   let hasMet = false;
@@ -132,6 +143,9 @@ export function createGiveWay(clock: Clock): GiveWay {
       hasMet = isUnderWay;
     },
     liveEnds: () => hasMet,
+    backlogArises() {
+      liveAt = Math.max(liveAt, clock.monotonic() - liveForMs + expectedForMs);
+    },
     backlogBegins() {
       isUnderWay = true;
     },
@@ -141,6 +155,10 @@ export function createGiveWay(clock: Clock): GiveWay {
     },
     async rest(signal) {
       await clock.sleep(isLive() ? Math.min(restShare * tookMs, restMaxMs) : 0, signal);
+      const endsAt = clock.monotonic() + waitMaxMs;
+      while (isLive() && isLivePending() && clock.monotonic() < endsAt) {
+        await clock.sleep(pollMs, signal);
+      }
     },
   };
 }

@@ -20,8 +20,9 @@ export { recordRejections } from './rejections.ts';
  * behind, in two orders beside each other, that of what is new and that of what was missed.
  */
 export async function deliver(lane: Lane, parts: DeliverParts, signal: AbortSignal): Promise<void> {
-  const giveWay = createGiveWay(parts.clock);
-  const { batch, catchUp } = lane;
+  const { batch, catchUp, place } = lane;
+  const isLivePending = (): boolean => place.live.position < parts.log.last;
+  const giveWay = createGiveWay(parts.clock, isLivePending);
   const batchSize = createBatchSize(batch.events, catchUp?.rate, giveWay.isLive);
   await Promise.all([
     deliverLive(lane, parts, signal, { giveWay, batchSize }),
@@ -85,6 +86,7 @@ async function deliverBacklogs(
   };
   for (;;) {
     await place.untilBacklog(signal);
+    giveWay.backlogArises();
     const waiting = place.waiting(parts.log.last);
     parts.logger.info(
       { sink: sink.name, events: waiting },

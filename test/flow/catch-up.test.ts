@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { createBatchSize, createGiveWay, createPace } from '../../src/flow/catch-up.ts';
+import { watch } from '../log/opened.ts';
 import { SimClock } from '../sim/clock.ts';
 
 /** The size in the end, when a live batch takes `aloneMs`, and beside the backlog so much more. */
@@ -61,7 +62,7 @@ test('a pace lets through what it says, however large the pieces are', async () 
 
 test('a backlog rests only while live delivery goes on', async () => {
   const clock = new SimClock();
-  const giveWay = createGiveWay(clock);
+  const giveWay = createGiveWay(clock, () => false);
   const never = new AbortController().signal;
   giveWay.backlogEnds(4);
   await giveWay.rest(never);
@@ -81,7 +82,7 @@ test('a backlog rests only while live delivery goes on', async () => {
 });
 
 test('a live batch has met the backlog when some of that was under way as it went out', () => {
-  const giveWay = createGiveWay(new SimClock());
+  const giveWay = createGiveWay(new SimClock(), () => false);
   const met = (between: () => void): boolean => {
     giveWay.liveBegins();
     between();
@@ -91,4 +92,35 @@ test('a live batch has met the backlog when some of that was under way as it wen
   expect(met(() => giveWay.backlogBegins())).toBe(false);
   expect(met(() => giveWay.backlogEnds(1))).toBe(true);
   expect(met(() => undefined)).toBe(false);
+});
+
+test('a backlog lets go first what is new, for as long as that may take', async () => {
+  const clock = new SimClock();
+  let isPending = true;
+  const giveWay = createGiveWay(clock, () => isPending);
+  const never = new AbortController().signal;
+  giveWay.liveBegins();
+  const rested = watch(giveWay.rest(never));
+  await clock.advance(5);
+  expect(rested.settled).toBe(false);
+  isPending = false;
+  await clock.advance(1);
+  expect(rested.settled).toBe(true);
+  isPending = true;
+  const again = watch(giveWay.rest(never));
+  await clock.advance(9);
+  expect(again.settled, 'nobody waits for ever').toBe(false);
+  await clock.advance(2);
+  expect(again.settled).toBe(true);
+});
+
+test('a backlog that arises expects something new for a second, and nobody after that', async () => {
+  const clock = new SimClock();
+  await clock.advance(60_000);
+  const giveWay = createGiveWay(clock, () => false);
+  expect(giveWay.isLive()).toBe(false);
+  giveWay.backlogArises();
+  expect(giveWay.isLive()).toBe(true);
+  await clock.advance(1_001);
+  expect(giveWay.isLive()).toBe(false);
 });
