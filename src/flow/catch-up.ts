@@ -101,7 +101,7 @@ export function createPace(rate: number | undefined, clock: Clock) {
 /** How long live delivery counts as going on after the last of it. */
 const liveForMs = 10_000;
 /** How long it is expected once there is a backlog: until then nobody can have shown that there is any. */
-const expectedForMs = 1_000;
+const expectedForMs = 250;
 /** A rest is so many times as long as the batch was, … */
 const restShare = 2;
 /** … but never longer: a batch that takes long mostly waits for the far side. */
