@@ -18,6 +18,11 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 process.stderr.on('error', () => {});
 
+function onHangUp(listener: () => void): void {
+  // Who runs it in a terminal has closed that, and would not want it to stay.
+  if (!process.stdin.isTTY) process.on('SIGHUP', listener);
+}
+
 function print(text: string): Promise<void> {
   return new Promise((resolve) => {
     if (process.stdout.write(text)) resolve();
@@ -62,6 +67,7 @@ const status = await runCommandLine(process.argv.slice(2), {
   environment: process.env,
   cwd: process.cwd(),
   signal: stop.signal,
+  onHangUp,
   print,
   say,
 }).catch(explain);

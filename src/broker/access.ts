@@ -1,5 +1,5 @@
 import { type Acl, allows, type ClientRules, rulesFor, type Use } from './acl.ts';
-import type { Passwords } from './password-file.ts';
+import type { PasswordHash, Passwords } from './password-file.ts';
 import type { ScramKeys } from './scram.ts';
 import type { Claim, Verdict, Verifier } from './verifier.ts';
 
@@ -16,6 +16,8 @@ export interface Rights {
   maySubscribe(filter: string): boolean;
   /** Whether a message under this topic may go to the client. */
   mayRead(topic: string): boolean;
+  /** Whether the client would still be let in with what it has shown. */
+  readonly isValid?: () => boolean;
 }
 
 /** Why a client was not let in, as it is counted. */
@@ -37,6 +39,8 @@ export interface Access {
   readonly hasScram: boolean;
   /** For who is unknown, keys that nothing fits. */
   scramKeysOf(username: string): ScramKeys;
+  /** What the files say from now on, also to those who have their rights already. */
+  renew(files: AuthFiles): void;
 }
 
 /** What users and rights are given in files. */
@@ -59,9 +63,10 @@ export function isKept(topic: string): boolean {
 }
 
 /** Everything, but for what is reserved. */
-export function openRights(username: string | undefined): Rights {
+export function openRights(username: string | undefined, isValid = () => true): Rights {
   return {
     ...(username === undefined ? {} : { username }),
+    isValid,
     readsAll: true,
     mayPublish: (topic) => !isReserved(topic),
     maySubscribe: () => true,
@@ -82,15 +87,30 @@ export function createAccess(
   auth: AuthFiles & { readonly anonymous: boolean },
   verifier: Verifier,
 ): Access {
-  const { anonymous, passwords, acl } = auth;
-  const rights = (client: string, username: string | undefined): Rights =>
-    acl === undefined
-      ? openRights(username)
-      : new AclRights(rulesFor(acl, client, username), username);
-  const anyScram = [...(passwords?.values() ?? [])].find(({ serverKey }) => serverKey);
+  const { anonymous } = auth;
+  let { passwords, acl } = auth;
+  let anyScram = anyScramIn(passwords);
+  const rights = (client: string, username: string | undefined, shown = passwords): Rights => {
+    const isValid = (): boolean =>
+      username === undefined || isSameUser(shown?.get(username), passwords?.get(username));
+    if (acl === undefined) return openRights(username, isValid);
+    let known = acl;
+    const renewed = (): ClientRules | undefined => {
+      if (acl === undefined || acl === known) return undefined;
+      known = acl;
+      return rulesFor(acl, client, username);
+    };
+    return new AclRights(rulesFor(acl, client, username), username, { isValid, renewed });
+  };
   return {
-    rightsOf: rights,
-    hasScram: anyScram !== undefined,
+    rightsOf: (client, username) => rights(client, username),
+    renew(files) {
+      ({ passwords, acl } = files);
+      anyScram = anyScramIn(passwords);
+    },
+    get hasScram() {
+      return anyScram !== undefined;
+    },
     scramKeysOf(username) {
       const { iterations, salt, hash, serverKey } = passwords?.get(username) ?? {};
       if (serverKey === undefined) {
@@ -103,15 +123,28 @@ export function createAccess(
       if (username === undefined) {
         return anonymous ? rights(candidate.client, undefined) : 'anonymous';
       }
-      if (passwords !== undefined) {
+      // Others may be in force when the password has been verified.
+      const shown = passwords;
+      if (shown !== undefined) {
         const claim = { ...candidate, username, password: password ?? noPassword };
-        const verdict = await verifier.verify(passwords, claim);
+        const verdict = await verifier.verify(shown, claim);
         if (verdict !== 'right') return verdict;
       }
-      return rights(candidate.client, username);
+      const found = rights(candidate.client, username, shown);
+      return found.isValid?.() === false ? 'credentials' : found;
     },
   };
 }
+
+const anyScramIn = (passwords: Passwords | undefined): PasswordHash | undefined =>
+  [...(passwords?.values() ?? [])].find(({ serverKey }) => serverKey);
+
+/** Whether a user is the same with the same password: both undefined where there are no passwords. */
+function isSameUser(before: PasswordHash | undefined, now: PasswordHash | undefined): boolean {
+  if (before === undefined || now === undefined) return before === now;
+  return before.salt.equals(now.salt) && before.hash.equals(now.hash);
+}
+
 const noPassword = new Uint8Array(0);
 const noKey = Buffer.alloc(32);
 
@@ -122,11 +155,20 @@ const rememberedMax = 64;
 export class AclRights implements Rights {
   readonly username?: string;
   readonly readsAll = false;
-  readonly #rules: ClientRules;
+  readonly isValid: () => boolean;
+  #rules: ClientRules;
+  readonly #renewed: () => ClientRules | undefined;
   readonly #remembered = { read: new Map<string, boolean>(), write: new Map<string, boolean>() };
 
-  constructor(rules: ClientRules, username: string | undefined) {
+  /** `renewed` gives other rules when they are to count from now on. */
+  constructor(
+    rules: ClientRules,
+    username: string | undefined,
+    live: { readonly isValid: () => boolean; readonly renewed: () => ClientRules | undefined },
+  ) {
     this.#rules = rules;
+    this.isValid = live.isValid;
+    this.#renewed = live.renewed;
     if (username !== undefined) this.username = username;
   }
 
@@ -148,6 +190,12 @@ export class AclRights implements Rights {
   }
 
   #may(use: Use, topic: string): boolean {
+    const renewed = this.#renewed();
+    if (renewed !== undefined) {
+      this.#rules = renewed;
+      this.#remembered.read.clear();
+      this.#remembered.write.clear();
+    }
     const remembered = this.#remembered[use];
     let may = remembered.get(topic);
     if (may !== undefined) return may;

@@ -64,6 +64,11 @@ export interface EmbeddedBroker {
     payload: Uint8Array,
     options: { readonly retain: boolean; readonly qos: 0 | 1 | 2 },
   ): Promise<void>;
+  /**
+   * Users and rights have changed: closes the connections of those who would not be let in any more,
+   * and says how many.
+   */
+  renewRights(): number;
   /** From now on no message comes in; resolves when those that wait have been acknowledged. */
   settle(): Promise<void>;
   /** Resolves when every connection is closed. */
@@ -259,6 +264,16 @@ export async function openBroker(parts: EmbeddedBrokerParts): Promise<EmbeddedBr
       });
     },
     publish: (topic, payload, options) => inbound.accept({ topic, payload, ...options }, false),
+    renewRights() {
+      let gone = 0;
+      for (const guard of guards.values()) {
+        guard.publisher.forgetRights();
+        if (guard.rights.isValid?.() !== false) continue;
+        guard.refuse(broken.userGone);
+        gone += 1;
+      }
+      return gone;
+    },
     async settle() {
       stopping = true;
       gate.close();

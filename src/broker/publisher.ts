@@ -111,6 +111,13 @@ export class Publisher {
     return own ?? this.#own(known, rights);
   }
 
+  /** Others may be allowed from now on. */
+  forgetRights(): void {
+    this.#last = undefined;
+    this.#recent = undefined;
+    this.#next = 0;
+  }
+
   #recentOf(bytes: Buffer, from: number, to: number): OwnTopic | undefined {
     const last = this.#last;
     if (last !== undefined && isSame(last.known.bytes, bytes, from, to)) return last;

@@ -36,6 +36,8 @@ export interface Context {
   readonly cwd: string;
   /** Aborted by the first Ctrl-C or SIGTERM; the second one ends the process. */
   readonly signal: AbortSignal;
+  /** Calls back at every SIGHUP from now on, which else ends the process. */
+  onHangUp(listener: () => void): void;
   /** Data: to standard output, in whole lines. Resolves when there is room for more. */
   print(text: string): Promise<void>;
   /** Words about it: to standard error. */

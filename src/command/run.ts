@@ -4,7 +4,7 @@ import type { ListenerAddress } from '../broker/listener.ts';
 import type { CodecFiles } from '../codec/codec.ts';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
-import { ConfigError } from '../config/problem.ts';
+import { ConfigError, lineOf } from '../config/problem.ts';
 import { type Gateway, startGateway } from '../gateway.ts';
 import type { Clock } from '../platform/clock.ts';
 import { GatewayError, messageOf } from '../platform/errors.ts';
@@ -23,7 +23,7 @@ import {
   type BrokerSource,
   createBrokerSource,
 } from '../source/mqtt-broker.ts';
-import { readAuthFiles } from './auth-files.ts';
+import { type LoadedAuthFiles, readAuthFiles } from './auth-files.ts';
 import { readCodecFiles } from './codec-files.ts';
 import { type Command, type Context, configOption, dataOption, exitStatus } from './command.ts';
 import { createDisplay, type Display } from './display.ts';
@@ -65,7 +65,8 @@ export const run: Command = {
     const lock = await lockFolder(loaded.config.data.dir);
     try {
       const files = { codecFiles, authFiles: auth.files, schemas: schemas.registry };
-      return await runUntilTold({ ...loaded, ...files }, logger, context);
+      const readAuth = () => readAuthFiles(loaded, context.cwd);
+      return await runUntilTold({ ...loaded, ...files, readAuth }, logger, context);
     } finally {
       await lock.release();
     }
@@ -88,12 +89,21 @@ interface Given {
   readonly codecFiles: CodecFiles;
   readonly schemas: SchemaRegistry;
   readonly authFiles: AuthFileContents;
+  /** Reads the files of users and rights again. */
+  readonly readAuth: () => Promise<LoadedAuthFiles>;
 }
 
 async function runUntilTold(given: Given, logger: Logger, context: Context): Promise<number> {
   const { config } = given;
   const manager = createServiceManager({ logger });
-  const running = await open(given, logger, manager);
+  let renewing = Promise.resolve();
+  let running: Running | undefined;
+  context.onHangUp(() => {
+    renewing = renewing.then(async () => {
+      if (running !== undefined) await renewAuth(given, running);
+    });
+  });
+  running = await open(given, logger, manager);
   const { gateway, admin } = running;
   const told = new Promise<undefined>((resolve) => {
     context.signal.addEventListener('abort', () => resolve(undefined), { once: true });
@@ -128,6 +138,21 @@ async function runUntilTold(given: Given, logger: Logger, context: Context): Pro
   await gateway.stop(failure === undefined ? stopGraceMs : 0);
   await show?.(await countsOf(running.metrics));
   return failure === undefined ? exitStatus.done : exitStatus.failed;
+}
+
+/** At a SIGHUP. Files with mistakes change nothing. */
+async function renewAuth({ readAuth }: Given, { broker, logger }: Running): Promise<void> {
+  const { files, problems } = await readAuth();
+  if (problems.length > 0) {
+    const fields = { problems: problems.map(lineOf) };
+    logger.error(
+      fields,
+      'Users and rights stay as they were: correct their files, and reload again.',
+    );
+    return;
+  }
+  const disconnected = broker.renewAuth(files);
+  logger.info({ disconnected }, 'Users and rights were read again.');
 }
 
 /** Everything that runs, made from the configuration. */

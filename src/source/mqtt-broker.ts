@@ -72,6 +72,11 @@ export interface BrokerSource extends Source {
   /** Clients that are connected. */
   readonly clients: number;
   listClients(): ClientStatus[];
+  /**
+   * From now on these users and rights count, for those who are connected, too. Returns how many of
+   * them were disconnected because their user is gone or has another password.
+   */
+  renewAuth(files: AuthFileContents): number;
   /** Ends the connection of a client; false when there is none. */
   disconnect(id: string): boolean;
 }
@@ -99,7 +104,17 @@ export function createBrokerSource(options: BrokerOptions, parts: BrokerSourcePa
   });
   const retained = new Retained(bounds, clock.monotonic, () => dropped('retained_full'));
   const verifier = new Verifier(parts);
-  const accessBy = (auth: AuthOptions): Access => accessOf(auth, parts.authFiles, verifier);
+  let authFiles = parts.authFiles;
+  /** Of the listeners that are open. */
+  let accesses: { readonly access: Access; readonly auth: AuthOptions }[] = [];
+  const accessBy = (auth: AuthOptions): Access => {
+    const access = createAccess(
+      { ...filesFor(auth, authFiles), anonymous: isOpen(auth) },
+      verifier,
+    );
+    accesses.push({ access, auth });
+    return access;
+  };
   const socketFiles = parts.socketFiles ?? openSocketFiles('.');
   const memory = brokerMemory(sessions, retained, { bounds, clock, ...limits });
   let broker: EmbeddedBroker | undefined;
@@ -114,6 +129,7 @@ export function createBrokerSource(options: BrokerOptions, parts: BrokerSourcePa
 
   const listen = async (on: EmbeddedBroker, failed: (error: Error) => void) => {
     const listeners: Listener[] = [];
+    accesses = [];
     try {
       for (const listener of options.listeners) {
         const access = accessBy(listener.auth ?? options.auth);
@@ -180,6 +196,13 @@ export function createBrokerSource(options: BrokerOptions, parts: BrokerSourcePa
       return broker?.clients.count ?? 0;
     },
     listClients: () => broker?.listClients() ?? [],
+    renewAuth(files) {
+      // All of them, before any of them counts.
+      const renewed = accesses.map(({ access, auth }) => [access, filesFor(auth, files)] as const);
+      authFiles = files;
+      for (const [access, own] of renewed) access.renew(own);
+      return broker?.renewRights() ?? 0;
+    },
     disconnect: (id) => broker?.clients.disconnect(id) ?? false,
   };
 }
@@ -197,11 +220,10 @@ function doorOf(
   return { ...door, admission: new Admission(own.connections, bounds.addressShare) };
 }
 
-function accessOf(
-  { anonymous, passwordFile, aclFile }: AuthOptions,
+function filesFor(
+  { passwordFile, aclFile }: AuthOptions,
   files: AuthFileContents | undefined,
-  verifier: Verifier,
-): Access {
+): AuthFiles {
   const auth: { passwords?: AuthFiles['passwords']; acl?: AuthFiles['acl'] } = {};
   if (passwordFile !== undefined) auth.passwords = files?.passwords.get(passwordFile);
   if (aclFile !== undefined) auth.acl = files?.acls.get(aclFile);
@@ -210,11 +232,11 @@ function accessOf(
     (aclFile !== undefined && auth.acl === undefined);
   // Whoever forgets to read them must not have opened the gates.
   if (isMissing) throw new Error('The files of users and rights have not been read.');
-  return createAccess(
-    { ...(auth as AuthFiles), anonymous: anonymous ?? passwordFile === undefined },
-    verifier,
-  );
+  return auth as AuthFiles;
 }
+
+const isOpen = ({ anonymous, passwordFile }: AuthOptions): boolean =>
+  anonymous ?? passwordFile === undefined;
 
 function warnIfOpen(
   listener: ListenerOptions,

@@ -23,6 +23,7 @@ export function startCommand(
     print: async (text) => {
       out += text;
     },
+    onHangUp: () => {},
     say: (text) => {
       err += `${text}\n`;
     },

@@ -45,6 +45,10 @@ test('data goes where systemd says, and the program starts what the package has'
   for (const limit of limits!.split(' ')) expect(start).toContain(`'${limit}'`);
 });
 
+test('a reload is a SIGHUP, as the gateway understands it', () => {
+  expect(valuesOf('ExecReload')).toEqual(['kill -HUP $MAINPID']);
+});
+
 test('systemd understands every line of the unit', (context) => {
   if (spawnSync('systemd-analyze', ['--version']).error !== undefined) {
     if (process.env.TIDEGATE_REQUIRE_SERVICES === '1') throw new Error('no systemd-analyze');
@@ -58,7 +62,7 @@ test('systemd understands every line of the unit', (context) => {
       mkdirSync(join(root, dirname(path)), { recursive: true });
       writeFileSync(join(root, path), text, { mode });
     };
-    put('/usr/bin/node', '', 0o755);
+    for (const program of ['node', 'kill']) put(`/usr/bin/${program}`, '', 0o755);
     for (const target of ['network-online', 'time-sync', 'multi-user', 'sysinit', 'basic']) {
       put(`/etc/systemd/system/${target}.target`, `[Unit]\nDescription=${target}\n`);
     }

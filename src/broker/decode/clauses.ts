@@ -113,6 +113,8 @@ export const broken = {
   /** An answer that the client must have is larger than it takes. */
   answerTooLarge: new Refusal('too_large', '3.1.2-24', ''),
   busy: new Refusal('busy'),
+  /** The user was there when the client came. */
+  userGone: new Refusal('not_authorized'),
   /** What the checks let pass and aedes cannot read. */
   unread: new Refusal('malformed'),
 } as const;

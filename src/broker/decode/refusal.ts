@@ -25,7 +25,7 @@ export type RefusalReason = keyof typeof reasonCodes;
 const reasonTexts: Readonly<Record<RefusalReason, string>> = {
   malformed: 'malformed packet',
   protocol: 'not allowed by the protocol',
-  not_authorized: 'not allowed',
+  not_authorized: 'the user is unknown, or the password is another',
   client_id: 'a client identifier is needed',
   busy: 'the broker is busy: try again later',
   bad_authentication: 'unknown authentication method, or wrong credentials',
