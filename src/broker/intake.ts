@@ -47,7 +47,7 @@ interface Batch {
 const batchBytes = 2 ** 20;
 const batchMessages = 4096;
 /** Others have a turn when so many messages were settled and it took so long. */
-const lookEvery = 32;
+const lookEvery = 4;
 const turnMs = 2;
 
 /**

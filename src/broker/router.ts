@@ -56,7 +56,7 @@ export class Router {
 
   /** Whether a session that lasts may want them at QoS 1 or 2. */
   keeps(topic: string): boolean {
-    const takers = this.#tree.matchFew(topic, fewTakers);
+    const takers = this.#tree.matchFew(topic, askedTakers);
     // Not worth a look at all of them: somebody will.
     if (takers === undefined) return true;
     for (const taker of takers) {
@@ -150,8 +150,10 @@ export class Router {
   }
 }
 
-/** A message for no more than these is handed out in one go. */
-const fewTakers = 64;
+/** A message for no more than these is handed out in one go: that takes about one turn. */
+const fewTakers = 256;
+/** So many are asked whether a message is to last; that takes far less. */
+const askedTakers = 4096;
 
 function handOut(message: Message, takers: readonly Taker[]): void {
   if (takers.length === 0) return;
