@@ -117,17 +117,18 @@ export function createSegmentStore(
     const path = segmentPathOf(first);
     const header = encodeSegmentHeader({ first, logId, keyId, thinning: 'none' });
     const file = await disk.open(path);
+    let ahead: number;
     try {
       if (file.size > 0) await file.truncate(0);
       await file.append(header);
-      await file.extend(roomFor(header.length, lengthMax));
+      ahead = await file.extend(roomFor(header.length, lengthMax), header.length);
       await final(file.sync());
       await final(disk.syncFolder(segmentFolder));
     } catch (error) {
       await file.close();
       throw error;
     }
-    metrics.writtenBytes.inc(header.length);
+    metrics.writtenBytes.inc(header.length + ahead);
     if (segments.at(-1)?.first === first) shelf.bytes -= segments.pop()!.bytes;
     const segment: Segment = {
       ...{ first, path, logId, keyId, thinning: 'none' },
@@ -150,14 +151,14 @@ export function createSegmentStore(
   const append = async (part: Part): Promise<void> => {
     if (isFull(part.bytes.length)) await roll(part.first);
     const { segment } = active!;
-    await active!.append(part.bytes);
+    const handed = await active!.append(part.bytes);
     if (segment.startedMonotonic === undefined) {
       segment.startedAt = part.startedAt;
       segment.startedMonotonic = part.startedMonotonic;
     }
     shelf.bytes += part.bytes.length;
     shelf.last = part.last;
-    metrics.writtenBytes.inc(part.bytes.length);
+    metrics.writtenBytes.inc(handed);
     metrics.logBytes.set(shelf.bytes);
   };
 

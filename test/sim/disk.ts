@@ -222,9 +222,10 @@ export class SimDisk implements Disk {
       },
       extend: (length) =>
         this.run('extend', path, () => {
-          if (length <= inode.size) return;
+          if (length <= inode.size) return 0;
           ensure(inode, length);
           inode.size = length;
+          return 0;
         }),
       sync: () =>
         this.run(
