@@ -48,7 +48,7 @@ const batchBytes = 2 ** 20;
 const batchMessages = 4096;
 /** Others have a turn when so many messages were settled and it took so long. */
 const lookEvery = 4;
-const turnMs = 2;
+const turnMs = 5;
 
 /**
  * Brings messages to safety in the order they came, many at a time: one batch for every turn of the
