@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import type { CloudEvent } from '../../src/event/event.ts';
 import { deliver } from '../../src/flow/deliver.ts';
 import { openLane } from '../../src/flow/lane.ts';
+import { createReadAhead } from '../../src/flow/read-ahead.ts';
 import { seededRandom } from '../../src/platform/random.ts';
 import { factTypes, type Sink } from '../../src/sink/sink.ts';
 import { numberOf, openLog, positionOf, readingsOf } from '../log/opened.ts';
@@ -60,7 +61,7 @@ async function openBehind(missed: number) {
       retry: { minMs: 10, maxMs: 100 },
       catchUp: { order: 'liveFirst', behindEvents: 1_000, behindAgeMs: 60_000 },
     },
-    { ...opened, gateway: 'test', random: seededRandom(1) },
+    { ...opened, gateway: 'test', random: seededRandom(1), readAhead: createReadAhead() },
     stopping.signal,
   ).catch((error: unknown) => {
     if (!stopping.signal.aborted) throw error;
