@@ -69,6 +69,7 @@ export async function deliverPart(run: Run): Promise<void> {
           gathering.close();
           gathering = open();
           position = part.position;
+          ahead.isBehind = hasMore(position, run);
           continue;
         }
       }
