@@ -39,6 +39,7 @@ const statuses: Readonly<Record<string, number>> = {
   GW_REPLAY_EMPTY: 404,
   GW_REPLAY_NONE: 404,
   GW_REPLAY_RUNNING: 409,
+  GW_RELOAD_REFUSED: 422,
 };
 
 /** The answer that stands for an error an operator can meet; undefined for a defect of ours. */

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { z } from 'zod';
 import { GatewayEnds, GatewayError, messageOf } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
@@ -49,6 +50,8 @@ export interface AdminParts {
   readonly post?: Post;
   /** Of the broker; none where there is no broker. */
   readonly clients?: ClientOperations;
+  /** Reads users and rights again, and says what came of it. */
+  reload?(): Promise<object>;
 }
 
 export interface Admin {
@@ -148,6 +151,7 @@ function routesOf(parts: AdminParts): ReadonlyMap<string, Route> {
     ['/api/v1/status', { get: () => json(parts.status()) }],
     ['/api/v1/audit', { get: () => auditOf(parts) }],
     ...clientRoutes(parts),
+    ...reloadRoutes(parts),
     ['/api/v1/letters', showLetters],
     ['/api/v1/letters/', showLetters],
     ['/api/v1/letters/redrive', changeLetters('redrive')],
@@ -190,6 +194,19 @@ function clientRoutes({ clients, listen }: AdminParts): [string, Route][] {
     ['/api/v1/clients/*/disconnect', { post }],
   ];
 }
+
+function reloadRoutes({ reload, listen }: AdminParts): [string, Route][] {
+  if (reload === undefined) return [];
+  const post: Route['post'] = async (request) => {
+    const refusal = refusalOf(request, listen.host);
+    if (refusal !== undefined) return refusal;
+    const body = await readBody(request, reloadSchema);
+    return 'refusal' in body ? body.refusal : json(await reload());
+  };
+  return [['/api/v1/reload', { post }]];
+}
+/** A POST to reload says nothing more. */
+const reloadSchema = z.strictObject({});
 
 function auditOf(parts: AdminParts): Answer {
   const audit = parts.audit?.();

@@ -4,7 +4,7 @@ import type { ListenerAddress } from '../broker/listener.ts';
 import type { CodecFiles } from '../codec/codec.ts';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
-import { ConfigError, lineOf } from '../config/problem.ts';
+import { ConfigError } from '../config/problem.ts';
 import { type Gateway, startGateway } from '../gateway.ts';
 import type { Clock } from '../platform/clock.ts';
 import { GatewayError, messageOf } from '../platform/errors.ts';
@@ -29,6 +29,7 @@ import { type Command, type Context, configOption, dataOption, exitStatus } from
 import { createDisplay, type Display } from './display.ts';
 import { logKeysOf } from './log-keys.ts';
 import { createRules, createSinkUses, createSources } from './parts.ts';
+import { createReload, type Reload } from './reload.ts';
 import { readSchemas } from './schema-files.ts';
 import { version } from './version.ts';
 
@@ -80,6 +81,7 @@ interface Running {
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly reload: Reload;
 }
 
 /** A configuration, and the files it refers to. */
@@ -96,13 +98,9 @@ interface Given {
 async function runUntilTold(given: Given, logger: Logger, context: Context): Promise<number> {
   const { config } = given;
   const manager = createServiceManager({ logger });
-  let renewing = Promise.resolve();
   let running: Running | undefined;
-  context.onHangUp(() => {
-    renewing = renewing.then(async () => {
-      if (running !== undefined) await renewAuth(given, running);
-    });
-  });
+  // What is wrong with the files is in the log.
+  context.onHangUp(() => void running?.reload().catch(() => undefined));
   running = await open(given, logger, manager);
   const { gateway, admin } = running;
   const told = new Promise<undefined>((resolve) => {
@@ -140,21 +138,6 @@ async function runUntilTold(given: Given, logger: Logger, context: Context): Pro
   return failure === undefined ? exitStatus.done : exitStatus.failed;
 }
 
-/** At a SIGHUP. Files with mistakes change nothing. */
-async function renewAuth({ readAuth }: Given, { broker, logger }: Running): Promise<void> {
-  const { files, problems } = await readAuth();
-  if (problems.length > 0) {
-    const fields = { problems: problems.map(lineOf) };
-    logger.error(
-      fields,
-      'Users and rights stay as they were: correct their files, and reload again.',
-    );
-    return;
-  }
-  const disconnected = broker.renewAuth(files);
-  logger.info({ disconnected }, 'Users and rights were read again.');
-}
-
 /** Everything that runs, made from the configuration. */
 async function open(given: Given, logger: Logger, manager: ServiceManager): Promise<Running> {
   const { config, folder, codecFiles, authFiles, schemas } = given;
@@ -171,6 +154,7 @@ async function open(given: Given, logger: Logger, manager: ServiceManager): Prom
     authFiles,
     socketFiles: openSocketFiles(folder),
   });
+  const reload = createReload(given.readAuth, broker, logger);
   const beside = createSources(config, doors);
   const post = beside.sources.find((source) => source.post !== undefined)?.post;
   let ready = false;
@@ -187,6 +171,7 @@ async function open(given: Given, logger: Logger, manager: ServiceManager): Prom
     operations: () => gateway,
     ...(post === undefined ? {} : { post }),
     clients: { list: () => broker.listClients(), disconnect: (id) => broker.disconnect(id) },
+    reload,
   });
   try {
     gateway = await startGateway({
@@ -226,7 +211,7 @@ async function open(given: Given, logger: Logger, manager: ServiceManager): Prom
   void gateway.opened.then(() => {
     ready = true;
   });
-  return { gateway, broker, admin, metrics, clock, logger };
+  return { gateway, broker, admin, metrics, clock, logger, reload };
 }
 
 const schemes: Readonly<Record<string, string>> = {

@@ -39,6 +39,8 @@ export const errorTable = {
   GW_LETTER_UNKNOWN:
     'There is no dead letter {detail}. See which there are with: tidegate letters list --all',
   GW_CLIENT_UNKNOWN: 'No client {detail} is connected. See which are with: GET /api/v1/clients',
+  GW_RELOAD_REFUSED:
+    'Users and rights stay as they were. Correct their files, and reload again. {detail}',
   GW_ADMIN_UNREACHABLE:
     'The gateway does not answer at {detail}. Start it with: tidegate run. If it runs with another configuration, give that with --config.',
   GW_ADMIN_REFUSED: 'The gateway refuses: {detail}',

@@ -15,6 +15,11 @@ import {
 import { eventually, freePort, temporaryFolder } from '../services/child.ts';
 import { ready, startProgram } from './process/program.ts';
 
+interface Said {
+  readonly disconnected?: number;
+  readonly error?: { readonly code: string; readonly message: string };
+}
+
 afterEach(stopAll);
 
 const usersOf = async (users: Readonly<Record<string, string>>): Promise<string> => {
@@ -41,7 +46,7 @@ async function publish(client: RawClient, topic: string): Promise<number> {
   return (await client.next('puback')).reasonCode ?? 0;
 }
 
-test('after a SIGHUP the users and rights of the files count, also for who is connected', async () => {
+test('after a SIGHUP, or when asked by HTTP, the users and rights of the files count, also for who is connected', async () => {
   const folder = await temporaryFolder('reload');
   const [port, adminPort] = [await freePort(), await freePort()];
   const put = (name: string, text: string) => writeFile(join(folder, name), text);
@@ -62,6 +67,12 @@ admin: { listen: '127.0.0.1:${adminPort}' }
     const before = program.stderr.length;
     program.child.kill('SIGHUP');
     await eventually(() => expect(program.stderr.slice(before)).toContain(words));
+  };
+  const post = async () => {
+    const address = `http://127.0.0.1:${adminPort}/api/v1/reload`;
+    const headers = { 'content-type': 'application/json' };
+    const answer = await fetch(address, { method: 'POST', headers });
+    return { status: answer.status, said: (await answer.json()) as Said };
   };
   try {
     await ready(program, adminPort);
@@ -103,6 +114,16 @@ admin: { listen: '127.0.0.1:${adminPort}' }
     await reload('there is no file users');
     expect(dora.client.closed).toBe(false);
     expect(await publish(dora.client, 'new/b')).toBe(0);
+
+    // By HTTP the same, and whoever asks is told.
+    const refused = await post();
+    expect([refused.status, refused.said.error?.code]).toEqual([422, 'GW_RELOAD_REFUSED']);
+    expect(refused.said.error?.message).toContain('there is no file users');
+    await put('users', await usersOf({ anna: 'a' }));
+    await put('acl', 'pattern readwrite new/#\n');
+    expect(await post()).toEqual({ status: 200, said: { disconnected: 2 } });
+    expect((await dora.client.next('disconnect')).reasonCode).toBe(0x87);
+    expect(await publish(anna, 'new/c')).toBe(0);
 
     program.child.kill('SIGTERM');
     expect((await program.ended).code).toBe(0);
