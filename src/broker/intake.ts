@@ -165,7 +165,7 @@ export class Intake {
     for (let index = 0, looked = 0; index < guards.length; ) {
       if (index - looked >= lookEvery) {
         looked = index;
-        begun = await this.#look(begun);
+        if (this.#clock.monotonic() - begun >= turnMs) begun = await this.#rest(begun);
       }
       const guard = guards[index];
       if (settled[index] === undefined && guard !== undefined && ids[index]! > 0) {
@@ -180,11 +180,9 @@ export class Intake {
     this.#gate.reopen();
   }
 
-  /** Lets others have a turn now and then. */
-  async #look(begun: number): Promise<number> {
-    const ms = this.#clock.monotonic() - begun;
-    if (ms < turnMs) return begun;
-    this.#gate.worked(0, ms);
+  /** Lets others have a turn. Returns when its own begins. */
+  async #rest(begun: number): Promise<number> {
+    this.#gate.worked(0, this.#clock.monotonic() - begun);
     await this.#clock.sleep(0);
     return this.#clock.monotonic();
   }

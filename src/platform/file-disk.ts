@@ -140,7 +140,7 @@ async function fillWithZeros(fd: number, from: number, to: number): Promise<bool
     }
     return true;
   } catch (error) {
-    if (['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
+    if (isNoRoom(error)) return false;
     throw error;
   }
 }
@@ -192,9 +192,17 @@ async function synced(path: string, sync: Promise<void>, fd?: number): Promise<v
 function refuseReadOnly(path: string, fd: number | undefined): void {
   accessSync(path, constants.W_OK);
   // Since Linux 6.15 what the kernel itself made read-only shows only to those who write.
-  if (fd !== undefined) writeSync(fd, nothing, 0, 0, 0);
+  if (fd === undefined) return;
+  try {
+    writeSync(fd, nothing, 0, 0, 0);
+  } catch (error) {
+    if (!isNoRoom(error)) throw error;
+  }
 }
 const nothing = new Uint8Array(1);
+
+const isNoRoom = (error: unknown): boolean =>
+  ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
 
 const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT';
 
