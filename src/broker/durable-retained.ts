@@ -11,6 +11,8 @@ interface Kept {
 }
 
 export type RetainedRow = readonly [topic: string, at: number, message: MessageJson];
+/** A row that becomes JSON when it is written: there may be very many of them. */
+export type SavedRow = readonly [topic: string, at: number, message: { toJSON(): MessageJson }];
 
 /** The message at a place in the log, if somebody has it in memory, so that it is not there twice. */
 export type KnownMessage = (topic: string, position: Position) => Message | undefined;
@@ -87,11 +89,8 @@ export class DurableRetained {
     for (const { message, at } of this.#kept.values()) yield { message: message.record(), at };
   }
 
-  save(): RetainedRow[] {
-    return [...this.values()].map(({ message, at }) => {
-      const { kind: _, topic, ...data } = message;
-      return [topic, at, messageJson(data)];
-    });
+  save(): SavedRow[] {
+    return [...this.#kept].map(([topic, { message, at }]) => [topic, at, new LaterJson(message)]);
   }
 
   /** What there was before stays where the rows say nothing of it and leave room. */
@@ -104,6 +103,17 @@ export class DurableRetained {
     for (const [topic, { message, at }] of before) {
       if (!this.#kept.has(topic)) this.store(message.record(), at, message.position);
     }
+  }
+}
+
+class LaterJson {
+  readonly #message: Message;
+  constructor(message: Message) {
+    this.#message = message;
+  }
+  toJSON(): MessageJson {
+    const { kind: _, topic: __, ...data } = this.#message.record();
+    return messageJson(data);
   }
 }
 

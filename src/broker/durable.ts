@@ -3,7 +3,12 @@ import type { Clock } from '../platform/clock.ts';
 import type { Bounds } from './bounds.ts';
 import { decodePositions, encodePositions, PositionQueue } from './durable-queue.ts';
 import { messageRecordOf, sessionData, sessionRecordOf } from './durable-records.ts';
-import { DurableRetained, type KnownMessage, type RetainedRow } from './durable-retained.ts';
+import {
+  DurableRetained,
+  type KnownMessage,
+  type RetainedRow,
+  type SavedRow,
+} from './durable-retained.ts';
 import type { KeptState, KeptSubscription } from './durable-state.ts';
 import { DurableSubscriptions } from './durable-subscriptions.ts';
 import { ElapsedTime, type SavedTime, type Stamp } from './durable-time.ts';
@@ -69,6 +74,9 @@ interface SavedState {
   ])[];
   readonly retained: readonly RetainedRow[];
 }
+
+/** What becomes a `SavedState` as JSON. */
+type Snapshot = Omit<SavedState, 'retained'> & { readonly retained: readonly SavedRow[] };
 
 /**
  * What the broker must not forget, folded from the `message` and `session` events of the log: the
@@ -173,7 +181,7 @@ export class Durable {
     this.#retained.adopt(message, isSame);
   }
 
-  snapshot(): SavedState {
+  snapshot(): Snapshot {
     const positions = (queue: PositionQueue) => encodePositions(queue.toArray());
     return {
       version,

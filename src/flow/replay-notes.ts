@@ -6,6 +6,7 @@
 import { createCursorWriter, replaysPath as path, readCursorFile } from '../log/cursor-file.ts';
 import { type Keyring, noKeys } from '../log/keyring.ts';
 import { savedLineOf } from '../log/record-lines.ts';
+import type { Clock } from '../platform/clock.ts';
 import type { Disk } from '../platform/disk.ts';
 import { messageOf } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
@@ -62,10 +63,11 @@ export function openReplayNotes(parts: {
   readonly disk: Disk;
   readonly logger: Logger;
   readonly random: Random;
+  readonly clock: Clock;
   readonly keys?: Keyring;
 }): ReplayNotes {
   const { disk, logger, keys = noKeys } = parts;
-  const bytesOf = createCursorWriter(keys, parts.random);
+  const bytesOf = createCursorWriter(keys, parts.random, parts.clock);
   const running = new Map<string, Note>();
   const read = async (): Promise<void> => {
     const { lines } = await readCursorFile(disk, logger, keys, path);
@@ -81,7 +83,7 @@ export function openReplayNotes(parts: {
   const save = async (): Promise<void> => {
     if (running.size === 0) return await disk.remove(path);
     const lines = [...running].map(([name, state]) => JSON.stringify({ name, position: 0, state }));
-    await disk.replace(path, bytesOf(lines));
+    await disk.replace(path, await bytesOf(lines));
   };
   const begun = inTurn(async () => {
     await read();

@@ -16,10 +16,12 @@
  * several lines: see `record-lines`.
  */
 import { crc32 } from 'node:zlib';
+import type { Clock } from '../platform/clock.ts';
 import type { Disk } from '../platform/disk.ts';
 import { GatewayError, messageOf } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Random } from '../platform/random.ts';
+import { createTurns } from '../platform/turns.ts';
 import { FormatError } from './byte-reader.ts';
 import { type Keyring, keyNameOf } from './keyring.ts';
 import { createLineCollection, type LostRecord } from './record-lines.ts';
@@ -50,23 +52,40 @@ export interface SavedLines {
   readonly lost?: readonly LostRecord[];
 }
 
-/** Makes the bytes of the file from the lines of each cursor, without their checksums. */
-export function createCursorWriter(keys: Keyring, random: Random) {
+/** Makes the bytes of the file from the lines of each cursor, without their checksums; in turns. */
+export function createCursorWriter(keys: Keyring, random: Random, clock: Clock) {
   const { current } = keys;
   const seal = current === undefined ? undefined : createSeal({ key: current, random });
   const version = seal === undefined ? versionPlain : versionSealed;
-  return (lines: Iterable<string>): Buffer => {
+  return async (lines: Iterable<string>): Promise<Buffer> => {
+    const turns = createTurns(clock);
+    const pieces: Buffer[] = [];
     let text = '';
     let count = 0;
     for (const linesOfOne of lines) {
-      for (const json of linesOfOne.split('\n')) {
+      for (const json of linesIn(linesOfOne)) {
         const line = seal === undefined ? json : seal(json);
         text += `${sumOf(line)} ${line}\n`;
         count++;
+        const { rest } = turns;
+        if (rest === undefined) continue;
+        pieces.push(Buffer.from(text));
+        text = '';
+        await rest;
       }
     }
-    return Buffer.from(`${heading} ${version} lines ${count}\n${text}`);
+    const head = Buffer.from(`${heading} ${version} lines ${count}\n`);
+    return Buffer.concat([head, ...pieces, Buffer.from(text)]);
   };
+}
+
+function* linesIn(text: string): Generator<string> {
+  for (let from = 0; from <= text.length; ) {
+    const found = text.indexOf('\n', from);
+    const to = found < 0 ? text.length : found;
+    yield text.slice(from, to);
+    from = to + 1;
+  }
 }
 
 function createSeal({ key, random }: Sealing): (json: string) => string {

@@ -5,6 +5,8 @@ import { messageOf } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Random } from '../platform/random.ts';
+import { createTurns } from '../platform/turns.ts';
+import { Captured } from './captured.ts';
 import type { Cursor, CursorStore, Json } from './cursor.ts';
 import {
   brokerPath,
@@ -17,7 +19,7 @@ import {
 import { type Keyring, noKeys } from './keyring.ts';
 import type { Position } from './log.ts';
 import { type Quarantine, quarantineFolder } from './quarantine.ts';
-import { type LostRecord, linesOf, type SavedLine, savedLineOf } from './record-lines.ts';
+import { type LostRecord, type SavedLine, savedLineOf } from './record-lines.ts';
 import { noReserve, type Reserve } from './reserve.ts';
 import { isNoRoom, isUnreadable, isWeather } from './weather.ts';
 
@@ -66,7 +68,7 @@ export async function openCursorStore(
   const saved = new Map(found.lines);
   /** Until the whole file is as it would be written today, a save has something to do. */
   let isCurrent = found.isCurrent;
-  const bytesOf = createCursorWriter(keys, parts.random);
+  const bytesOf = createCursorWriter(keys, parts.random, clock);
   const cursors = new Map<string, SavedCursor>();
   const closing = new AbortController();
   /** Grows with what a save writes. */
@@ -89,14 +91,15 @@ export async function openCursorStore(
     if (moved.length === 0 && isCurrent) return;
     const lines = moved.map((cursor) => cursor.captured);
     const texts = new Map(saved);
-    for (const { name, captured } of cursors.values()) {
-      if (captured !== undefined) texts.set(name, captured.json);
+    const turns = createTurns(clock);
+    for (const { name, captured } of [...cursors.values()].map(placeOf)) {
+      if (captured !== undefined) texts.set(name, await captured.write(turns));
     }
     for (const name of forgotten(texts, cursors)) {
       texts.delete(name);
       saved.delete(name);
     }
-    const bytes = bytesOf(texts.values());
+    const bytes = await bytesOf(texts.values());
     await replace(bytes);
     isCurrent = true;
     metrics.writtenBytes.inc(bytes.length);
@@ -207,11 +210,8 @@ function hasMoved(cursors: Iterable<SavedCursor>): boolean {
   return false;
 }
 
-/** A position, with the state that belongs to it, as it goes to disk. */
-interface Captured {
-  readonly position: Position;
-  readonly json: string;
-}
+/** As it is now: it may move while others are written. */
+const placeOf = ({ name, captured }: SavedCursor) => ({ name, captured });
 
 interface CursorParts {
   readonly clock: Clock;
@@ -275,9 +275,7 @@ class SavedCursor implements Cursor {
       const { name, position } = this;
       const state = this.snapshot === undefined ? this.newestState() : this.snapshot();
       this.snapshot = undefined;
-      const json = linesOf({ name, position, state }, this.parts.isToldApart);
-      this.captured = { position, json };
-      // It may be large: that it is there as JSON is enough.
+      this.captured = new Captured({ name, position, state }, this.parts.isToldApart);
       this.state = null;
       this.isStale = false;
       this.capturedAt = this.parts.clock.monotonic();

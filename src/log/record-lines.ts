@@ -38,25 +38,29 @@ export interface LostRecord {
 }
 
 /** The lines of a cursor: one, or, if it is told apart, one for each record of the lists of its state. */
-export function linesOf({ name, position, state }: SavedLine, isToldApart: boolean): string {
+export function* linesOf(
+  { name, position, state }: SavedLine,
+  isToldApart: boolean,
+): Generator<string> {
   if (!isToldApart || typeof state !== 'object' || state === null) {
-    return JSON.stringify({ name, position, state });
+    yield JSON.stringify({ name, position, state });
+    return;
   }
   const rest: Record<string, Json> = {};
-  const lists: Record<string, number> = {};
-  const records: string[] = [];
+  const lists: Record<string, readonly Json[]> = {};
   for (const [list, value] of Object.entries(state)) {
-    if (!Array.isArray(value)) {
-      rest[list] = value;
-      continue;
-    }
-    lists[list] = value.length;
-    value.forEach((record, at) => {
-      records.push(JSON.stringify({ of: name, list, at, record } satisfies RecordLine));
-    });
+    if (Array.isArray(value)) lists[list] = value;
+    else rest[list] = value;
   }
-  const head = JSON.stringify({ name, position, state: rest, lists });
-  return [head, ...records, head].join('\n');
+  const counts = Object.entries(lists).map(([list, { length }]) => [list, length]);
+  const head = JSON.stringify({ name, position, state: rest, lists: Object.fromEntries(counts) });
+  yield head;
+  for (const [list, records] of Object.entries(lists)) {
+    for (const [at, record] of records.entries()) {
+      yield JSON.stringify({ of: name, list, at, record } satisfies RecordLine);
+    }
+  }
+  yield head;
 }
 
 /** What the lines of a cursor say, as `linesOf` or a reading of the file has given them. */

@@ -2,6 +2,7 @@ import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Cursor, Json } from '../../src/log/cursor.ts';
+import { brokerPath, type CursorsPath, cursorsPath } from '../../src/log/cursor-file.ts';
 import { openCursorStore } from '../../src/log/cursor-store.ts';
 import type { GatewayError } from '../../src/platform/errors.ts';
 import { createMetrics } from '../../src/platform/metrics.ts';
@@ -13,11 +14,16 @@ import { createHeard, positionOf } from './opened.ts';
 const seed = Number(process.env.TIDEGATE_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const atZero = () => positionOf(0);
 
-async function openCursors(disk: SimDisk, clock = new SimClock(), saveMs?: number) {
+async function openCursors(
+  disk: SimDisk,
+  clock = new SimClock(),
+  saveMs?: number,
+  path: CursorsPath = cursorsPath,
+) {
   const logger = createHeard();
   const metrics = createMetrics();
   const parts = { disk, clock, logger, metrics, random: seededRandom(3) };
-  const cursors = await openCursorStore(parts, saveMs === undefined ? {} : { saveMs });
+  const cursors = await openCursorStore(parts, { path, ...(saveMs !== undefined && { saveMs }) });
   return { cursors, clock, logger, metrics };
 }
 
@@ -277,6 +283,47 @@ test('saves that are asked for at once are made one after the other', async () =
   }
   await Promise.all(saves);
   expect(cursor.saved).toBe(5);
+});
+
+/** Each look at it takes half a millisecond. */
+class SlowClock extends SimClock {
+  looks = 0;
+  rests = 0;
+  onRest = (): void => {};
+  override monotonic(): number {
+    return super.monotonic() + this.looks++ / 2;
+  }
+  override sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    if (ms > 0) return super.sleep(ms, signal);
+    this.rests += 1;
+    this.onRest();
+    return Promise.resolve();
+  }
+}
+
+test('what the broker keeps is written in turns, and nothing of what happens meanwhile gets into it', async () => {
+  const disk = new SimDisk();
+  const clock = new SlowClock();
+  const parts = { disk, clock, logger: createHeard(), metrics: createMetrics() };
+  const options = { path: brokerPath, saveMs: 1_000_000 } as const;
+  const cursors = await openCursorStore({ ...parts, random: seededRandom(3) }, options);
+  const cursor = cursors.open('broker', atZero);
+  const rows = (at: number) => Array.from({ length: 1_000 }, (_, n) => ({ client: `c${n}`, at }));
+  let at = 1;
+  move(cursor, at, { version: 1, sessions: rows(at) });
+  clock.onRest = () => {
+    at += 1;
+    move(cursor, at, { version: 1, sessions: rows(at) });
+  };
+  await cursors.save();
+  expect(clock.rests).toBeGreaterThan(200);
+  clock.onRest = () => {};
+  const again = await openCursors(disk, new SimClock(), undefined, brokerPath);
+  const { position, state } = again.cursors.open('broker', atZero);
+  expect([position, state]).toEqual([1, { version: 1, sessions: rows(1) }]);
+  await cursors.save();
+  const later = await openCursors(disk, new SimClock(), undefined, brokerPath);
+  expect(later.cursors.open('broker', atZero).position).toBe(at);
 });
 
 test('a cursor cannot go back', async () => {
