@@ -147,4 +147,4 @@ test('a replay that the gateway does not survive goes on when it starts again, a
   const none = await tidegate(['replay', '--status'], 'pipe');
   expect(await none.ended).toBe(0);
   expect(none.said()).toContain('No replay is running.');
-});
+}, 120_000);
