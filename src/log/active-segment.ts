@@ -3,21 +3,14 @@ import { aheadBytes } from './format.ts';
 import type { Segment } from './recovery.ts';
 import { final } from './weather.ts';
 
-/**
- * In front of small commits room is written, and not only made: they are many, and with each the disk
- * would else record where another page lies. Of large ones that would only double the bytes.
- */
-const smallBytesMax = 2 ** 14;
-
 /** The segment that is being written to. */
 export interface ActiveSegment {
   readonly segment: Segment;
   /**
    * Resolves when the bytes would survive power loss. When it rejects nothing of them counts, and
    * what was left behind of them is cut off before anything else is written, here or elsewhere.
-   * Resolves with how many bytes the disk was handed, room for what is to come included.
    */
-  append(bytes: Uint8Array): Promise<number>;
+  append(bytes: Uint8Array): Promise<void>;
   /** Holds no file open until the next `append`: a disk in trouble can be unmounted or made read-only. */
   release(): Promise<void>;
   /** Nothing more will be written to it. Rejects when what must not be found there cannot be cut off. */
@@ -69,17 +62,14 @@ export function createActiveSegment(
       const target = await mended();
       const needed = segment.bytes + bytes.length;
       torn = true;
-      let ahead = 0;
       if (needed > length) {
-        const isSmall = bytes.length <= smallBytesMax;
-        ahead = await target.extend(lengthFor(needed), isSmall ? needed : undefined);
+        await target.extend(lengthFor(needed));
         length = lengthFor(needed);
       }
       await target.append(bytes);
       await final(target.sync());
       torn = false;
       segment.bytes = needed;
-      return bytes.length + ahead;
     },
     release,
     async retire() {

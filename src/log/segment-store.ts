@@ -117,18 +117,17 @@ export function createSegmentStore(
     const path = segmentPathOf(first);
     const header = encodeSegmentHeader({ first, logId, keyId, thinning: 'none' });
     const file = await disk.open(path);
-    let ahead: number;
     try {
       if (file.size > 0) await file.truncate(0);
       await file.append(header);
-      ahead = await file.extend(roomFor(header.length, lengthMax), header.length);
+      await file.extend(roomFor(header.length, lengthMax));
       await final(file.sync());
       await final(disk.syncFolder(segmentFolder));
     } catch (error) {
       await file.close();
       throw error;
     }
-    metrics.writtenBytes.inc(header.length + ahead);
+    metrics.writtenBytes.inc(header.length);
     if (segments.at(-1)?.first === first) shelf.bytes -= segments.pop()!.bytes;
     const segment: Segment = {
       ...{ first, path, logId, keyId, thinning: 'none' },
@@ -151,14 +150,14 @@ export function createSegmentStore(
   const append = async (part: Part): Promise<void> => {
     if (isFull(part.bytes.length)) await roll(part.first);
     const { segment } = active!;
-    const handed = await active!.append(part.bytes);
+    await active!.append(part.bytes);
     if (segment.startedMonotonic === undefined) {
       segment.startedAt = part.startedAt;
       segment.startedMonotonic = part.startedMonotonic;
     }
     shelf.bytes += part.bytes.length;
     shelf.last = part.last;
-    metrics.writtenBytes.inc(handed);
+    metrics.writtenBytes.inc(part.bytes.length);
     metrics.logBytes.set(shelf.bytes);
   };
 

@@ -37,10 +37,8 @@ export interface DiskFile {
   /**
    * Makes the file at least so long, with zeros behind `size`: to append in their place costs the
    * disk less than to make the file grow. They count as appended when the file is opened again.
-   * Those from `writtenFrom` on are written, as far as there is room: syncs of what takes their place
-   * then need not record where it lies. Resolves with how many bytes that were.
    */
-  extend(length: number, writtenFrom?: number): Promise<number>;
+  extend(length: number): Promise<void>;
   /** Adds bytes at the end. Says nothing about power loss until `sync` resolves. */
   append(bytes: Uint8Array): Promise<void>;
   /**

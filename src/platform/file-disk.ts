@@ -107,17 +107,10 @@ async function openFile(path: string): Promise<DiskFile> {
       }
       size += bytes.length;
     },
-    async extend(length, writtenFrom = length) {
-      const before = Math.max(size, extendedTo);
-      if (length <= before) return 0;
+    async extend(length) {
+      if (length <= Math.max(size, extendedTo)) return;
       await ftruncate(fd, length);
       extendedTo = length;
-      const from = Math.max(before, writtenFrom);
-      if (await fillWithZeros(fd, from, length)) return length - from;
-      // What there is of room is for what cannot wait.
-      await ftruncate(fd, from);
-      await ftruncate(fd, length);
-      return 0;
     },
     sync: () => synced(path, fdatasync(fd), fd),
     read: (offset, length) => readFully(fd, offset, length),
@@ -128,21 +121,6 @@ async function openFile(path: string): Promise<DiskFile> {
     },
     close: () => handle.close(),
   };
-}
-
-/** False when there is no room for them. */
-async function fillWithZeros(fd: number, from: number, to: number): Promise<boolean> {
-  const zeros = Buffer.alloc(Math.max(0, to - from));
-  try {
-    for (let done = 0; done < zeros.length; ) {
-      const { bytesWritten } = await write(fd, zeros, done, zeros.length - done, from + done);
-      done += bytesWritten;
-    }
-    return true;
-  } catch (error) {
-    if (isNoRoom(error)) return false;
-    throw error;
-  }
 }
 
 async function openOrCreate(path: string) {

@@ -44,30 +44,6 @@ test('the newest file is at most 256 KiB longer than what is in it', async () =>
   await log.close();
 });
 
-test('room is written in front of small commits, and only made in front of large ones', async () => {
-  const disk = new SimDisk();
-  const asked: { readonly length: number; readonly writtenFrom: number | undefined }[] = [];
-  const open = disk.open.bind(disk);
-  disk.open = async (path) => {
-    const file = await open(path);
-    const extend = file.extend.bind(file);
-    file.extend = (length, writtenFrom) => {
-      asked.push({ length, writtenFrom });
-      return extend(length, writtenFrom);
-    };
-    return file;
-  };
-  const { log } = await openLog(disk);
-  const grow = async (readings: number, until: number) => {
-    asked.length = 0;
-    for (let i = 1; asked.length < until; i += readings) await log.append(readingsOf(i, readings));
-    return asked.map(({ length, writtenFrom }) => length - (writtenFrom ?? length));
-  };
-  expect((await grow(100, 2)).at(-1)).toBe(2 ** 18);
-  expect((await grow(5_000, 2)).at(-1)).toBe(0);
-  await log.close();
-});
-
 test('one append takes 1 MiB at most, and 65,535 events', () => {
   const writer = new BatchWriter(1, new SimClock(), 1);
   const payload = 'x'.repeat(2 ** 20);

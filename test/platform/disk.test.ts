@@ -89,19 +89,6 @@ describe.each<[string, () => Promise<Disk>]>([
     await again.close();
   });
 
-  test('room that is written ahead reads as room that is only made', async () => {
-    const disk = await createDisk();
-    const file = await disk.open('a');
-    await file.append(bytesOf('one'));
-    expect(await file.extend(10, 6)).toBeLessThanOrEqual(4);
-    expect(await file.extend(9, 6)).toBe(0);
-    expect([file.size, await disk.size('a')]).toEqual([3, 10]);
-    await file.append(bytesOf('two!'));
-    await file.sync();
-    expect(textOf(await disk.read('a'))).toBe('onetwo!\0\0\0');
-    await file.close();
-  });
-
   test('says that what is missing is missing', async () => {
     const disk = await createDisk();
     expect(await disk.list('nowhere')).toEqual([]);
@@ -269,17 +256,3 @@ test.runIf(canLie)(
   },
   30_000,
 );
-
-test('on the disk of this machine room that is written ahead has its place, and is counted', async () => {
-  const folder = await createFolder();
-  const file = await createFileDisk(folder).open('a');
-  await file.append(bytesOf('one'));
-  expect(await file.extend(65_536)).toBe(0);
-  await file.sync();
-  const made = (await stat(join(folder, 'a'))).blocks;
-  expect(await file.extend(262_144, 65_536)).toBe(196_608);
-  await file.sync();
-  const written = (await stat(join(folder, 'a'))).blocks;
-  expect((written - made) * 512).toBeGreaterThanOrEqual(196_608);
-  await file.close();
-});

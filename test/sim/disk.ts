@@ -222,10 +222,9 @@ export class SimDisk implements Disk {
       },
       extend: (length) =>
         this.run('extend', path, () => {
-          if (length <= inode.size) return 0;
+          if (length <= inode.size) return;
           ensure(inode, length);
           inode.size = length;
-          return 0;
         }),
       sync: () =>
         this.run(
