@@ -140,7 +140,7 @@ describe.runIf(available('socat') && available('mosquitto'))('sources beside the
         })
       ).status,
     ).toBe(401);
-  });
+  }, 120_000);
 
   test('the same CloudEvent twice is one reading, also across a kill', async () => {
     const folder = await temporaryFolder('sources');
