@@ -2,6 +2,7 @@
  * JSON text, with whole numbers of any size kept: those a double cannot hold exactly are `bigint`.
  * (`JSON.parse` rounds them, and `JSON.stringify` refuses a `bigint`.)
  */
+import { numberText } from './number-text.ts';
 
 /**
  * JSON of anything made of JSON values and `bigint`. A number that is not finite becomes `null`,
@@ -35,7 +36,8 @@ function objectJson(value: object): string {
 
 /** A double as JSON; `null` when it is not finite. Big ones get a point, to tell them from a `bigint`. */
 export function numberJson(value: number): string {
-  if (value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER) return `${value}`;
+  if (value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER)
+    return numberText(value);
   if (!Number.isFinite(value)) return 'null';
   const digits = `${value}`;
   return digits.includes('e') ? digits : `${digits}.0`;

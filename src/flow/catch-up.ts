@@ -17,7 +17,7 @@ export interface CatchUp {
 const batchesPerSecond = 10;
 /** Beside live delivery batches begin with this size; a smaller one would hardly take less time. */
 const besideMin = 100;
-/** A larger one would keep the processor busy for several milliseconds. */
+/** A larger one would keep the processor, here or at the far side, busy for several milliseconds. */
 const besideMax = 1_000;
 /** After so many live batches that have met some of the backlog the size is thought over. */
 const samples = 16;
@@ -129,7 +129,7 @@ export interface GiveWay {
   rest(signal: AbortSignal): Promise<void>;
 }
 
-/** `isLivePending` says whether something new has not been delivered yet. */
+/** `isLivePending` says whether something new is about to be delivered, or has not been yet. */
 export function createGiveWay(clock: Clock, isLivePending: () => boolean): GiveWay {
   let liveAt = Number.NEGATIVE_INFINITY;
   let isUnderWay = false;

@@ -1,6 +1,7 @@
 import type { CloudEvent } from '../event/event.ts';
 import { isRedriven } from '../event/redelivery.ts';
 import type { Entry } from '../log/log.ts';
+import { onAbort } from '../platform/aborting.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Boots, Stamped } from '../projection/boots.ts';
 import type { Sink } from '../sink/sink.ts';
@@ -92,15 +93,14 @@ const stamped = (entry: Entry): Stamped => entry as Stamped;
 function wakened(waiting: Set<() => void>, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   return new Promise((resolve, reject) => {
-    const aborted = (): void => {
+    const settled = onAbort(signal, () => {
       waiting.delete(go);
       reject(signal.reason);
-    };
+    });
     const go = (): void => {
-      signal.removeEventListener('abort', aborted);
+      settled();
       resolve();
     };
-    signal.addEventListener('abort', aborted, { once: true });
     waiting.add(go);
   });
 }

@@ -21,7 +21,8 @@ export { recordRejections } from './rejections.ts';
  */
 export async function deliver(lane: Lane, parts: DeliverParts, signal: AbortSignal): Promise<void> {
   const { batch, catchUp, place } = lane;
-  const isLivePending = (): boolean => place.live.position < parts.log.last;
+  const { log } = parts;
+  const isLivePending = (): boolean => log.isAppending || place.live.position < log.last;
   const giveWay = createGiveWay(parts.clock, isLivePending);
   const batchSize = createBatchSize(batch.events, catchUp?.rate, giveWay.isLive);
   await Promise.all([

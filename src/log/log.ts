@@ -38,6 +38,8 @@ export interface EventLog {
   readonly thinned: readonly { readonly from: number; readonly to: number }[];
   /** Bytes on disk. */
   readonly bytes: number;
+  /** Whether something has been appended that is not durable yet. */
+  readonly isAppending: boolean;
   /** Why events cannot be appended at the moment, if they cannot: a full disk, for instance. */
   readonly blocked: string | undefined;
   /** Resolves, with the reason, if the log can no longer be trusted with writes: the process must end. */

@@ -253,6 +253,9 @@ function createEventLog(
     get last() {
       return tail.last as Position;
     },
+    get isAppending() {
+      return committing !== undefined;
+    },
     absence: (position) => absenceAt(store.segments, tail.last, position),
     get thinned() {
       return thinnedOf(store.segments, tail.last);

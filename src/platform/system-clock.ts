@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
+import { onAbort } from './aborting.ts';
 import type { Clock, ClockQuality } from './clock.ts';
 
 /** Longer delays overflow the timers of Node and would fire at once. */
@@ -67,10 +68,12 @@ function sleep(ms: number, signal?: AbortSignal): Promise<void> {
       return;
     }
     let stop: () => void;
-    const aborted = (): void => {
-      stop();
-      reject(signal?.reason);
-    };
+    const settled =
+      signal &&
+      onAbort(signal, () => {
+        stop();
+        reject(signal.reason);
+      });
     const wait = (leftMs: number): void => {
       if (leftMs > timerMaxMs) {
         const timer = setTimeout(wait, timerMaxMs, leftMs - timerMaxMs);
@@ -78,7 +81,7 @@ function sleep(ms: number, signal?: AbortSignal): Promise<void> {
         return;
       }
       const done = (): void => {
-        signal?.removeEventListener('abort', aborted);
+        settled?.();
         resolve();
       };
       if (leftMs > 0) {
@@ -90,6 +93,5 @@ function sleep(ms: number, signal?: AbortSignal): Promise<void> {
       }
     };
     wait(ms);
-    signal?.addEventListener('abort', aborted, { once: true });
   });
 }

@@ -6,9 +6,13 @@ export interface Turns {
   readonly rest: Promise<void> | undefined;
 }
 
-const turnMs = 2;
+const turnMsDefault = 2;
 
-export function createTurns(clock: Pick<Clock, 'monotonic' | 'sleep'>): Turns {
+/** A turn takes `turnMs` milliseconds, 2 unless given. */
+export function createTurns(
+  clock: Pick<Clock, 'monotonic' | 'sleep'>,
+  turnMs = turnMsDefault,
+): Turns {
   let endsAt = clock.monotonic() + turnMs;
   const wait = async (): Promise<void> => {
     await clock.sleep(0);

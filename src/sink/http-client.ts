@@ -1,6 +1,7 @@
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { z } from 'zod';
+import { onAbort } from '../platform/aborting.ts';
 import type { Clock } from '../platform/clock.ts';
 import { GatewayError, messageOf } from '../platform/errors.ts';
 import type { TlsSettings } from './tls.ts';
@@ -51,6 +52,7 @@ export function openHttpClient({ url, tls, timeoutMs, clock }: HttpClientOptions
   const isTls = url.startsWith('https:');
   const settings = { keepAlive: true, maxSockets: 1, maxFreeSockets: 1 };
   const agent = isTls ? new HttpsAgent({ ...settings, ...tls }) : new HttpAgent(settings);
+  const deadlines = createDeadlines(timeoutMs, clock);
   const start = isTls ? httpsRequest : httpRequest;
   return {
     async send(method, target, headers, body, signal) {
@@ -60,13 +62,8 @@ export function openHttpClient({ url, tls, timeoutMs, clock }: HttpClientOptions
         agent,
         headers: { ...headers, 'content-length': String(body.byteLength) },
       });
-      const stop = () => void request.destroy(signal.reason);
-      signal.addEventListener('abort', stop, { once: true });
-      const answered = new AbortController();
-      clock.sleep(timeoutMs, answered.signal).then(
-        () => request.destroy(new Error(`no answer within ${timeoutMs} ms`)),
-        () => undefined,
-      );
+      const settled = onAbort(signal, () => void request.destroy(signal.reason));
+      const answered = deadlines.begin(request);
       try {
         request.end(body);
         return await answerOf(request);
@@ -75,17 +72,64 @@ export function openHttpClient({ url, tls, timeoutMs, clock }: HttpClientOptions
         const detail = `${target.origin}${target.pathname}: ${messageOf(error)}`;
         throw new GatewayError('GW_SINK_UNAVAILABLE', detail, error);
       } finally {
-        answered.abort();
-        signal.removeEventListener('abort', stop);
+        answered();
+        settled();
       }
     },
     close() {
+      deadlines.close();
       agent.destroy();
     },
   };
 }
 
-async function answerOf(request: ReturnType<typeof httpRequest>): Promise<HttpAnswer> {
+type Request = ReturnType<typeof httpRequest>;
+
+interface Due {
+  readonly request: Request;
+  readonly at: number;
+}
+
+/** Ends requests that are not answered in time, with one timer for all that follow each other. */
+function createDeadlines(timeoutMs: number, clock: Clock) {
+  const closed = new AbortController();
+  // In the order in which they began, which is that in which they are due.
+  const open: Due[] = [];
+  let isWatching = false;
+  const watch = async (): Promise<void> => {
+    for (;;) {
+      const first = open[0];
+      if (first === undefined) {
+        isWatching = false;
+        return;
+      }
+      const leftMs = first.at - clock.monotonic();
+      if (leftMs > 0) await clock.sleep(leftMs, closed.signal);
+      else {
+        open.shift();
+        first.request.destroy(new Error(`no answer within ${timeoutMs} ms`));
+      }
+    }
+  };
+  return {
+    /** Returns how to say that it has been answered. */
+    begin(request: Request): () => void {
+      const due = { request, at: clock.monotonic() + timeoutMs };
+      open.push(due);
+      if (!isWatching) {
+        isWatching = true;
+        watch().catch(() => {});
+      }
+      return () => {
+        const at = open.indexOf(due);
+        if (at >= 0) open.splice(at, 1);
+      };
+    },
+    close: (): void => closed.abort(),
+  };
+}
+
+async function answerOf(request: Request): Promise<HttpAnswer> {
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     request.once('response', resolve);
     // Stays for good: what goes wrong after the answer is nobody's news.

@@ -14,6 +14,7 @@ import { z } from 'zod';
 import type { CloudEvent } from '../event/event.ts';
 import { duration, secret } from '../kind/kind.ts';
 import { GatewayError, messageOf } from '../platform/errors.ts';
+import { createTurns } from '../platform/turns.ts';
 import { type HttpAnswer, type HttpClient, httpUrl, openHttpClient } from './http-client.ts';
 import { isDatabaseMissing, outcomeOf } from './influxdb-answer.ts';
 import { isolate } from './isolate.ts';
@@ -266,6 +267,8 @@ interface ConnectionParts {
 }
 
 const compress = promisify(gzip);
+/** What is live does not wait for more than this while a large batch is encoded. */
+const turnMs = 1;
 // Below this, compressing takes longer than sending.
 const gzipBytesMin = 1_024;
 
@@ -280,7 +283,8 @@ function connectionOf(its: ConnectionParts): Connection {
     return { headers: gzipHeaders, body: await compress(body, { level: 1 }) };
   };
   const deliver = async (events: readonly CloudEvent[], signal: AbortSignal) => {
-    const { points, rejections } = batch.encode(events);
+    const turns = createTurns(parts.clock, turnMs);
+    const { points, rejections } = await batch.encode(events, turns);
     const offer = async (some: readonly EventPoint[]) => {
       const packed = await pack(batch.bytesOf(some));
       const answer = await client.send('POST', target, packed.headers, packed.body, signal);

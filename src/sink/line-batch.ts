@@ -1,4 +1,5 @@
 import type { CloudEvent } from '../event/event.ts';
+import type { Turns } from '../platform/turns.ts';
 import type { Point } from './influxdb-answer.ts';
 import type { LineEncoder } from './line-protocol.ts';
 import type { Rejection } from './sink.ts';
@@ -8,6 +9,8 @@ export interface EventPoint extends Point {
   readonly event: CloudEvent;
 }
 
+/** So many are encoded before it is looked whether the turn is over. */
+const eventsAtATime = 64;
 const bytesFirst = 65_536;
 /** Room that is not needed again for an ordinary batch is given back. */
 const bytesKeptMax = 4 * 2 ** 20;
@@ -52,13 +55,21 @@ export function createLineBatch(encode: LineEncoder) {
   };
 
   return {
-    /** Takes the place of the batch before. Events that can be no line are rejected. */
-    encode(events: readonly CloudEvent[]): { points: EventPoint[]; rejections: Rejection[] } {
+    /**
+     * Takes the place of the batch before. Events that can be no line are rejected. Lets others
+     * have the processor between `turns`: nothing else may be asked of it until it resolves.
+     */
+    async encode(
+      events: readonly CloudEvent[],
+      turns: Turns,
+    ): Promise<{ points: EventPoint[]; rejections: Rejection[] }> {
       if (bytes.length > bytesKeptMax) bytes = Buffer.allocUnsafe(bytesFirst);
       used = 0;
       const points: EventPoint[] = [];
       const rejections: Rejection[] = [];
-      for (const event of events) {
+      for (let at = 0; at < events.length; at++) {
+        if (at % eventsAtATime === 0 && at > 0) await turns.rest;
+        const event = events[at]!;
         const { line, problem } = encode(event);
         if (line === undefined) rejections.push({ event, reason: problem });
         else points.push(new LinePoint(event, used, add(line)));

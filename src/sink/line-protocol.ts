@@ -17,6 +17,7 @@
  * float `value`, or the text `value_text` where it is not a number.
  */
 import type { CloudEvent, EventData, Value } from '../event/event.ts';
+import { numberText } from '../event/number-text.ts';
 import { createPrefixes, type Prefix } from './line-prefix.ts';
 import { escaped, freeName, quotedText } from './line-text.ts';
 import { millisecondsOf, nanosecondsOf, timeMaxMs, timeMinMs } from './line-time.ts';
@@ -101,6 +102,7 @@ export function createLineEncoder(options: LineOptions): LineEncoder {
 
 function valueText(value: Value): string {
   if (typeof value === 'string') return quotedText(value);
+  if (typeof value === 'number') return numberText(value);
   return typeof value === 'bigint' ? `${value}i` : `${value}`;
 }
 

@@ -5,6 +5,7 @@
  */
 import { toCloudEventsText } from '../event/cloudevents-json.ts';
 import type { CloudEvent } from '../event/event.ts';
+import { onAbort } from '../platform/aborting.ts';
 import type { Clock } from '../platform/clock.ts';
 import { GatewayError } from '../platform/errors.ts';
 import { idsOfClient, type Session } from './mqtt-connect.ts';
@@ -198,8 +199,7 @@ export function createDelivery(session: Session, options: DeliverOptions) {
     signal.throwIfAborted();
     const unusable = session.broken ?? failure;
     if (unusable !== undefined) throw unusable;
-    const aborted = (): void => fail(signal.reason);
-    signal.addEventListener('abort', aborted);
+    const settled = onAbort(signal, () => fail(signal.reason));
     try {
       return await new Promise((resolve, reject) => {
         if (batches.length === 0) {
@@ -211,7 +211,7 @@ export function createDelivery(session: Session, options: DeliverOptions) {
         fill();
       });
     } finally {
-      signal.removeEventListener('abort', aborted);
+      settled();
     }
   };
 }

@@ -1,3 +1,4 @@
+import { onAbort } from '../platform/aborting.ts';
 import type { Clock } from '../platform/clock.ts';
 import { within } from '../platform/within.ts';
 
@@ -94,9 +95,8 @@ export function createShared<T extends { close(): Promise<void> }>(
 /** What becomes of the work, or the signal's reason as soon as that is aborted. */
 export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return await new Promise<T>((resolve, reject) => {
-    const stop = () => reject(signal.reason);
-    signal.addEventListener('abort', stop, { once: true });
-    if (signal.aborted) stop();
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+    const settled = onAbort(signal, () => reject(signal.reason));
+    if (signal.aborted) reject(signal.reason);
+    work.then(resolve, reject).finally(settled);
   });
 }

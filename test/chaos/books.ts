@@ -14,6 +14,9 @@ export const keyOf = (device: unknown, boot: unknown, seq: unknown): string =>
 /** Messages of the fleet say from which life of their device they are; others are not counted. */
 export const isCounted = (boot: unknown): boolean => boot !== undefined && Number(boot) >= 0;
 
+const isNoted = ({ type, data }: Entry): boolean =>
+  type === 'gap' || type === 'alert' || (type === 'reading' && isCounted(data.fields.boot));
+
 /** What the log has been seen to hold, kept also when it no longer does. */
 export interface Books {
   /** Where each message of the fleet was recorded. */
@@ -23,6 +26,13 @@ export interface Books {
   readonly last: number;
   /** Reads what is new. The gateway must not run, and what is read must have reached the disk. */
   read(dataDir: string): Promise<void>;
+  /**
+   * Reads what is new while the gateway runs, so that what leaves the log before the next `read` is
+   * known: it counts then, unless a power cut has taken it. Does nothing while `read` is due.
+   */
+  glance(dataDir: string): Promise<void>;
+  /** No file of the log is open when this resolves, nor will be by a glance until the next `read` is over. */
+  close(): Promise<void>;
 }
 
 export function createBooks(): Books {
@@ -30,12 +40,17 @@ export function createBooks(): Books {
   const gaps = new Map<string, Span & { reader: string }>();
   const alerts = new Map<string, { incident: string; position: number }>();
   let last = 0;
+  // What was met by a glance since the last read.
+  let met: Entry[] = [];
+  let metUpTo = 0;
+  let glancing = Promise.resolve();
+  let isClosed = false;
 
   const note = (entry: Entry): void => {
     const { position } = entry;
+    if (!isNoted(entry)) return;
     if (entry.type === 'reading') {
       const { boot, seq } = entry.data.fields;
-      if (!isCounted(boot)) return;
       const key = keyOf(entry.subject, boot, seq);
       const before = positions.get(key);
       if (before === undefined) positions.set(key, [position]);
@@ -60,13 +75,44 @@ export function createBooks(): Books {
       return last;
     },
     async read(dataDir) {
-      const inspector = await openLogInspector(createFileDisk(dataDir));
-      for await (const entries of inspector.entries({ after: last as Position })) {
-        for (const entry of entries) note(entry);
+      await this.close();
+      const there = new Set<number>();
+      for await (const entries of entriesAfter(dataDir, last)) {
+        for (const entry of entries) {
+          there.add(entry.position);
+          note(entry);
+        }
         last = Math.max(last, entries.at(-1)!.position);
       }
+      // Beyond the last was lost with the power, and its position is given to another.
+      for (const entry of met) {
+        if (entry.position <= last && !there.has(entry.position)) note(entry);
+      }
+      met = [];
+      metUpTo = last;
+      isClosed = false;
+    },
+    async glance(dataDir) {
+      if (isClosed) return;
+      glancing = (async () => {
+        for await (const entries of entriesAfter(dataDir, metUpTo)) {
+          met.push(...entries.filter(isNoted));
+          metUpTo = entries.at(-1)!.position;
+          if (isClosed) return;
+        }
+      })();
+      await glancing;
+    },
+    async close() {
+      isClosed = true;
+      await glancing.catch(() => {});
     },
   };
+}
+
+async function* entriesAfter(dataDir: string, after: number): AsyncIterable<readonly Entry[]> {
+  const inspector = await openLogInspector(createFileDisk(dataDir));
+  yield* inspector.entries({ after: after as Position });
 }
 
 export const isWithin = (position: number, spans: readonly Span[]): boolean =>

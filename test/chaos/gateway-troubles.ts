@@ -12,6 +12,7 @@ async function whileDown(world: World, act: () => Promise<string>): Promise<stri
   world.mayEnd = true;
   try {
     await world.gateway.kill();
+    await world.books.close();
     const done = await act();
     await world.gateway.start();
     return done;

@@ -37,6 +37,8 @@ const calmMaxMs = 2_500;
 /** So many parties are in trouble at once. */
 const atOnceMax = 2;
 const sampleMs = 1_000;
+/** A full disk makes the log drop a file within seconds of its last record. */
+const glanceMs = 500;
 const bulkBytes = 16_000;
 const bulkEveryMs = 100;
 const healMaxMs = 120_000;
@@ -66,6 +68,7 @@ export async function runChaos(
     const fleet = await startFleet(world, options, ledger);
     const sampling = sample(world, samples, over.signal);
     const bulk = sendBulk(world, over.signal);
+    const glancing = glance(world, over.signal);
     await makeTrouble(world, options, note);
     await heal(world);
     over.abort();
@@ -75,7 +78,7 @@ export async function runChaos(
     const acknowledged = await acknowledgedIn(ledger);
     await coolDown(world, acknowledged);
     await caughtUp(world);
-    await Promise.all([sampling, bulk]);
+    await Promise.all([sampling, bulk, glancing]);
     const audit = await world.gateway.command('audit', '--config', configOf(world));
     world.mayEnd = true;
     const stopped = await world.gateway.stop();
@@ -202,6 +205,15 @@ async function sample(world: World, samples: Sample[], signal: AbortSignal): Pro
     const footprint = await footprintOf(world.gateway.pid);
     if (footprint !== undefined && footprint.rssMib > 0) samples.push(footprint);
     await sleep(sampleMs, undefined, { signal }).catch(() => {});
+  }
+}
+
+/** Looks at the log while it is written: what leaves it between two troubles was there. */
+async function glance({ books, gateway }: World, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    // A file may go while it is read, and a disk under it: the next look is soon.
+    await books.glance(gateway.dataDir).catch(() => {});
+    await sleep(glanceMs, undefined, { signal }).catch(() => {});
   }
 }
 

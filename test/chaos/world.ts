@@ -116,7 +116,7 @@ export async function openWorld(options: ChaosOptions): Promise<World> {
       archive,
       random: seededRandom(options.seed),
       gateway,
-      books: createBooks(),
+      books: closing(createBooks(), (it) => it.close()),
       wires: {
         devices,
         ...(influxWire && { influx: influxWire }),

@@ -70,9 +70,9 @@ export async function freePort(): Promise<number> {
   });
 }
 
-/** A new folder under the system's temporary one. */
-export async function temporaryFolder(name: string): Promise<string> {
-  return await mkdtemp(join(tmpdir(), `tidegate-${name}-`));
+/** A new folder under the system's temporary one, or another. */
+export async function temporaryFolder(name: string, under = tmpdir()): Promise<string> {
+  return await mkdtemp(join(under, `tidegate-${name}-`));
 }
 
 /** Polls until `probe` no longer throws, then returns what it gave; throws its last error at the deadline. */

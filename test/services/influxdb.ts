@@ -25,9 +25,11 @@ export async function startInfluxDb(
     readonly maxBodyBytes?: number;
     /** `inmem` allows the limits on series; `tsi1` uses less memory. */
     readonly index?: 'inmem' | 'tsi1';
+    /** Where its folder is made; among the temporary ones unless given. */
+    readonly under?: string;
   } = {},
 ): Promise<InfluxDb> {
-  const folder = await temporaryFolder('influxdb');
+  const folder = await temporaryFolder('influxdb', options.under);
   const [httpPort, rpcPort] = [await freePort(), await freePort()];
   const url = `http://127.0.0.1:${httpPort}`;
   await writeFile(join(folder, 'influxdb.conf'), configuration(folder, httpPort, rpcPort, options));

@@ -21,7 +21,11 @@ export interface ProgramOptions {
 }
 
 /** What the unit, the program itself and `npm start` give Node. */
-export const nodeFlags = ['--max-old-space-size=256', '--max-semi-space-size=4'];
+export const nodeFlags = [
+  '--max-old-space-size=256',
+  '--max-semi-space-size=4',
+  '--single-threaded-gc',
+];
 
 /** Starts `tidegate` (or `tidegate-fleet`) with these arguments, compiled from the sources. */
 export async function startProgram(
