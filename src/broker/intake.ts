@@ -33,15 +33,26 @@ interface Batch {
   /** None once they have been handed on. */
   messages: Arrival[];
   bytes: number;
+  /** How many wait to be settled. */
+  count: number;
+  readonly slots: Slots;
+  /** By their places; none where a message is only acknowledged. */
+  settled: (Settled | undefined)[] | undefined;
+  /** Which have a record: their places. */
+  records: Set<number> | undefined;
+}
+
+/** Of those who wait, by their places. Used again, so that thousands of them are no garbage. */
+interface Slots {
   readonly guards: (Peer | undefined)[];
   /** Of the payload; -1 where there is none to be kept. */
-  readonly sizes: number[];
+  readonly sizes: Int32Array;
   /** The packet identifier to acknowledge; 0 for none. */
-  readonly ids: number[];
-  readonly settled: (Settled | undefined)[];
-  /** Which have a record: places in the other lists. */
-  readonly records: Set<number>;
+  readonly ids: Uint16Array;
 }
+
+/** Of one batch that is on its way to the disk, and one that is gathered meanwhile. */
+const slotsKept = 2;
 
 /** A batch is handed on at this size, or at the end of the turn of the event loop. */
 const batchBytes = 2 ** 20;
@@ -60,6 +71,7 @@ export class Intake {
   readonly #gate: Gate;
   readonly #failed: (error: unknown) => void;
   #batch: Batch | undefined;
+  readonly #spare: Slots[] = [];
   #tail: Promise<void> = Promise.resolve();
 
   constructor(parts: {
@@ -105,30 +117,45 @@ export class Intake {
     const batch = this.#open();
     const bytes = message.payload.length + message.topic.length;
     batch.messages.push(message);
-    if (message.record !== undefined) batch.records.add(batch.guards.length);
+    if (message.record !== undefined) {
+      batch.records ??= new Set();
+      batch.records.add(batch.count);
+    }
     batch.bytes += bytes;
-    batch.guards.push(guard);
-    batch.sizes.push(bytes);
-    batch.ids.push(id);
-    batch.settled.push(settled);
     if (guard !== undefined) this.#gate.enter(guard.account, bytes);
-    if (batch.bytes >= batchBytes || batch.messages.length >= batchMessages) this.#close(batch);
+    this.#place(batch, guard, bytes, id, settled);
   }
 
   #addEmpty(guard: Peer | undefined, id: number, settled: Settled | undefined): void {
-    const batch = this.#open();
-    batch.guards.push(guard);
-    batch.sizes.push(-1);
-    batch.ids.push(id);
-    batch.settled.push(settled);
+    this.#place(this.#open(), guard, -1, id, settled);
+  }
+
+  #place(
+    batch: Batch,
+    guard: Peer | undefined,
+    bytes: number,
+    id: number,
+    settled: Settled | undefined,
+  ): void {
+    const { slots } = batch;
+    const at = batch.count++;
+    slots.guards[at] = guard;
+    slots.sizes[at] = bytes;
+    slots.ids[at] = id;
+    if (settled !== undefined) {
+      batch.settled ??= [];
+      batch.settled[at] = settled;
+    }
+    if (batch.bytes >= batchBytes || batch.count >= batchMessages) this.#close(batch);
   }
 
   #open(): Batch {
     const open = this.#batch;
     if (open !== undefined) return open;
+    const slots = this.#spare.pop() ?? createSlots();
     const batch: Batch = {
-      ...{ messages: [], bytes: 0, guards: [], sizes: [], ids: [], settled: [] },
-      records: new Set(),
+      ...{ messages: [], bytes: 0, count: 0, slots },
+      ...{ settled: undefined, records: undefined },
     };
     this.#batch = batch;
     void this.#clock.sleep(0).then(() => this.#close(batch));
@@ -160,24 +187,32 @@ export class Intake {
     const failed = 'error' in outcome;
     if (failed) this.#failed(outcome.error);
     const positions = (failed ? [] : outcome.positions).values();
-    const { guards, settled, ids, records } = batch;
+    const { count, settled, records } = batch;
+    const { guards, ids } = batch.slots;
     let begun = this.#clock.monotonic();
-    for (let index = 0, looked = 0; index < guards.length; ) {
+    for (let index = 0, looked = 0; index < count; ) {
       if (index - looked >= lookEvery) {
         looked = index;
         if (this.#clock.monotonic() - begun >= turnMs) begun = await this.#rest(begun);
       }
       const guard = guards[index];
-      if (settled[index] === undefined && guard !== undefined && ids[index]! > 0) {
+      if (settled?.[index] === undefined && guard !== undefined && ids[index]! > 0) {
         index = this.#acknowledgeRun(batch, index, guard, failed);
       } else {
-        const position = records.has(index) ? positions.next().value : undefined;
+        const position = records?.has(index) ? positions.next().value : undefined;
         this.#settleOne(batch, index, failed, position);
         index += 1;
       }
     }
     this.#gate.worked(0, this.#clock.monotonic() - begun);
+    this.#recycle(batch);
     this.#gate.reopen();
+  }
+
+  #recycle({ slots, count }: Batch): void {
+    if (this.#spare.length >= slotsKept) return;
+    slots.guards.fill(undefined, 0, count);
+    this.#spare.push(slots);
   }
 
   /** Lets others have a turn. Returns when its own begins. */
@@ -188,21 +223,22 @@ export class Intake {
   }
 
   #settleOne(batch: Batch, index: number, failed: boolean, position: Position | undefined): void {
-    const guard = batch.guards[index];
-    const size = batch.sizes[index]!;
+    const guard = batch.slots.guards[index];
+    const size = batch.slots.sizes[index]!;
     if (guard !== undefined && size >= 0 && !guard.isClosed) {
       this.#gate.leave(guard.account, size);
     }
-    batch.settled[index]?.(failed && size >= 0, position);
+    batch.settled?.[index]?.(failed && size >= 0, position);
   }
 
   /** All that follow one another of one client, in one piece. Returns where it goes on. */
   #acknowledgeRun(batch: Batch, from: number, guard: Peer, failed: boolean): number {
-    const { guards, sizes, ids, settled } = batch;
+    const { count, settled } = batch;
+    const { guards, sizes, ids } = batch.slots;
     let bytes = 0;
     let messages = 0;
     let to = from;
-    while (guards[to] === guard && ids[to]! > 0 && settled[to] === undefined) {
+    while (to < count && guards[to] === guard && ids[to]! > 0 && settled?.[to] === undefined) {
       if (sizes[to]! >= 0) {
         bytes += sizes[to]!;
         messages += 1;
@@ -217,4 +253,11 @@ export class Intake {
   }
 }
 const kept: Outcome = { positions: [] };
+
+const createSlots = (): Slots => ({
+  guards: new Array<Peer | undefined>(batchMessages).fill(undefined),
+  sizes: new Int32Array(batchMessages),
+  ids: new Uint16Array(batchMessages),
+});
+
 const nothingToKeep = Promise.resolve(kept);

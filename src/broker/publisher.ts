@@ -67,7 +67,7 @@ export class Publisher {
   }
 
   /** Acknowledges QoS 1 messages: a part of `ids`, in one piece. */
-  acknowledgeAll(ids: readonly number[], from: number, to: number): void {
+  acknowledgeAll(ids: ArrayLike<number>, from: number, to: number): void {
     const bytes = Buffer.allocUnsafe(4 * (to - from));
     for (let index = from, at = 0; index < to; index++) {
       const id = ids[index]!;
