@@ -1,3 +1,4 @@
+import { ownBytes } from '../platform/own-bytes.ts';
 import { encodeProperties, encodePublish, type PublishVariant } from './encode-publish.ts';
 import type { Frame } from './frame.ts';
 import type { MessageRecord, Position } from './journal.ts';
@@ -99,10 +100,7 @@ export class Message {
     this.#isOwn = true;
     const payload = this.#payload;
     if (payload.buffer.byteLength > 2 * payload.length + 1024) {
-      // Memory of its own: `Buffer.from` would take a piece of 8 KiB, and keep all of that.
-      const own = Buffer.allocUnsafeSlow(payload.length);
-      own.set(payload);
-      this.#payload = own;
+      this.#payload = ownBytes(payload);
     }
     return this;
   }

@@ -1,3 +1,4 @@
+import { ownBytes } from '../platform/own-bytes.ts';
 import { isKept } from './access.ts';
 import type { Refusal } from './decode/refusal.ts';
 import { topicProblem } from './decode/topic.ts';
@@ -39,7 +40,7 @@ export class TopicTable {
     const problem = topicProblem(bytes, from, to);
     if (problem !== undefined) return problem;
     const topic = bytes.toString('utf8', from, to);
-    const own = Buffer.from(bytes.subarray(from, to));
+    const own = ownBytes(bytes.subarray(from, to));
     const entry = { topic, bytes: own, isKept: isKept(topic), wanted: false, wantedAt: -1 };
     if (own.length > topicBytesMax) return entry;
     if (known === undefined && this.#topics.size >= topicsMax) {

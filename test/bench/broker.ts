@@ -1,7 +1,8 @@
 /**
  * What a durable QoS 1 message costs in the broker, beside bare aedes and Mosquitto: both as they
  * are, where nothing is on the disk when a message is acknowledged, and Mosquitto with a session that
- * is away and wants everything, so that its persistence has something to keep. About four minutes.
+ * is away and wants everything, so that its persistence has something to keep. About four minutes for
+ * each round; of several rounds the medians are told.
  *
  * Every server is a process of its own on one processor, and the load, the same for all, on another.
  * Ratios are given twice: of messages a second, and of messages a second of processor time, all
@@ -10,7 +11,7 @@
  * Mosquitto with persistence acknowledges first; it writes its database after 1,000 changes, does not
  * sync it, and keeps its default of 1,000 messages for the session. Ours are synced before a PUBACK.
  *
- *   npm run build && node dist/test/bench/broker.js
+ *   npm run build && node dist/test/bench/broker.js [part of a name [rounds]]
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -39,6 +40,8 @@ const cases = [
 const warmMs = 700;
 const warmMessages = 100_000;
 const measureMs = 2300;
+/** What the systemd unit starts the gateway with. */
+const unitFlags = ['--max-old-space-size=256', '--max-semi-space-size=4', '--single-threaded-gc'];
 const mosquitto = ['/usr/sbin/mosquitto', '/usr/bin/mosquitto'].find((path) => existsSync(path));
 const taskset = ['/usr/bin/taskset', '/bin/taskset'].find((path) => existsSync(path));
 const canPin = taskset !== undefined && cpus().length > 1;
@@ -84,7 +87,8 @@ function stopper(child: ChildProcess, folder: string): () => Promise<void> {
 
 async function startOurs(role: ServerRole): Promise<Server> {
   const folder = await mkdtemp(join(tmpdir(), 'tidegate-bench-'));
-  const child = start(0, process.execPath, [script('./broker-server'), role, folder]);
+  const flags = role === 'aedes' ? [] : unitFlags;
+  const child = start(0, process.execPath, [...flags, script('./broker-server'), role, folder]);
   const port = Number(await firstLine(child));
   return { port, pid: child.pid!, stop: stopper(child, folder) };
 }
@@ -170,55 +174,79 @@ const servers: readonly { readonly name: string; start(): Promise<Server> }[] = 
 ];
 
 /** Prints the table, and resolves with the rates. `only` picks servers by a part of their name. */
-export async function run(print: Print = () => {}, only = '') {
-  const rows: { name: string; value: number; unit: string; note: string }[] = [];
-  const rates = new Map<string, Rate>();
+export async function run(print: Print = () => {}, only = '', rounds = 1) {
   if (mosquitto === undefined) print('mosquitto is not installed: it is left out.');
+  const chosen = servers.filter(({ name }) => name.includes(only));
+  const measured = new Map<string, LoadResult[]>();
+  for (let round = 0; round < rounds; round++) {
+    for (const server of chosen) {
+      for (const each of cases) {
+        const key = rowName(server.name, each);
+        measured.set(key, [...(measured.get(key) ?? []), await measureServer(server, each)]);
+      }
+    }
+  }
   print(
     `${'QoS 1, 120 bytes of JSON'.padEnd(28)}${'clients x window'.padStart(17)}` +
       `${'messages/s'.padStart(12)}${'p50 ms'.padStart(9)}` +
       `${'p99 ms'.padStart(9)}${'CPU us'.padStart(8)}${comparedWith.map(({ title }) => title.padStart(16)).join('')}`,
   );
-  for (const server of servers.filter(({ name }) => name.includes(only))) {
-    for (const { clients, window } of cases) {
-      const running = await server.start();
-      const { port, pid } = running;
-      const result = await measure({
-        ...{ port, pid, clients, window, warmMs, warmMessages, measureMs },
-      });
-      await running.stop();
-      const shape = `${clients} x ${window}`;
-      const { messagesPerSecond, cpuUsPerMessage, p50Ms, p99Ms } = result;
-      const rate = { wall: messagesPerSecond, cpu: 1e6 / cpuUsPerMessage };
-      rates.set(`${server.name}, ${shape}`, rate);
-      const note = `p50 ${p50Ms.toFixed(2)} ms, p99 ${p99Ms.toFixed(2)} ms, CPU ${cpuUsPerMessage.toFixed(2)} us`;
-      rows.push({
-        name: `${server.name}, ${shape}`,
-        value: Math.round(messagesPerSecond),
-        unit: 'messages/s',
-        note,
-      });
-      const ratios = comparedWith.map(({ name }) => {
-        const other = rates.get(`${name}, ${shape}`);
-        if (other === undefined) return '';
-        return `${(rate.wall / other.wall).toFixed(2)} / ${(rate.cpu / other.cpu).toFixed(2)}`;
-      });
-      print(
-        `${server.name.padEnd(28)}${shape.padStart(17)}` +
-          `${messagesPerSecond.toFixed(0).padStart(12)}` +
-          `${p50Ms.toFixed(2).padStart(9)}${p99Ms.toFixed(2).padStart(9)}` +
-          `${cpuUsPerMessage.toFixed(2).padStart(8)}` +
-          ratios.map((ratio) => ratio.padStart(16)).join(''),
-      );
-    }
-  }
-  return rows;
+  const results = new Map([...measured].map(([key, all]) => [key, medianOf(all)]));
+  return chosen.flatMap(({ name }) => cases.map((each) => printRow(print, results, name, each)));
 }
 
-interface Rate {
-  readonly wall: number;
-  /** For a second of processor time. */
-  readonly cpu: number;
+type Case = (typeof cases)[number];
+
+const rowName = (name: string, { clients, window }: Case): string =>
+  `${name}, ${clients} x ${window}`;
+
+async function measureServer(server: (typeof servers)[number], each: Case): Promise<LoadResult> {
+  const running = await server.start();
+  const { port, pid } = running;
+  const result = await measure({ port, pid, ...each, warmMs, warmMessages, measureMs });
+  await running.stop();
+  return result;
+}
+
+/** Of each figure by itself. */
+function medianOf(results: readonly LoadResult[]): LoadResult {
+  const median = (of: keyof LoadResult): number =>
+    results.map((result) => result[of]).toSorted((a, b) => a - b)[results.length >> 1]!;
+  return {
+    messagesPerSecond: median('messagesPerSecond'),
+    p50Ms: median('p50Ms'),
+    p99Ms: median('p99Ms'),
+    cpuUsPerMessage: median('cpuUsPerMessage'),
+  };
+}
+
+function printRow(
+  print: Print,
+  results: ReadonlyMap<string, LoadResult>,
+  name: string,
+  each: Case,
+): { name: string; value: number; unit: string; note: string } {
+  const { messagesPerSecond, cpuUsPerMessage, p50Ms, p99Ms } = results.get(rowName(name, each))!;
+  const ratios = comparedWith.map(({ name: compared }) => {
+    const other = results.get(rowName(compared, each));
+    if (other === undefined) return '';
+    const wall = messagesPerSecond / other.messagesPerSecond;
+    return `${wall.toFixed(2)} / ${(other.cpuUsPerMessage / cpuUsPerMessage).toFixed(2)}`;
+  });
+  print(
+    `${name.padEnd(28)}${`${each.clients} x ${each.window}`.padStart(17)}` +
+      `${messagesPerSecond.toFixed(0).padStart(12)}` +
+      `${p50Ms.toFixed(2).padStart(9)}${p99Ms.toFixed(2).padStart(9)}` +
+      `${cpuUsPerMessage.toFixed(2).padStart(8)}` +
+      ratios.map((ratio) => ratio.padStart(16)).join(''),
+  );
+  const times = `p50 ${p50Ms.toFixed(2)} ms, p99 ${p99Ms.toFixed(2)} ms`;
+  return {
+    name: rowName(name, each),
+    value: Math.round(messagesPerSecond),
+    unit: 'messages/s',
+    note: `${times}, CPU ${cpuUsPerMessage.toFixed(2)} us`,
+  };
 }
 
 /** What the rates are divided by, in columns of their own: wall / processor. */
@@ -229,5 +257,6 @@ const comparedWith = [
 ] as const;
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  await run((line) => process.stdout.write(`${line}\n`), process.argv[2]);
+  const rounds = Number(process.argv[3] ?? 1);
+  await run((line) => process.stdout.write(`${line}\n`), process.argv[2], rounds);
 }

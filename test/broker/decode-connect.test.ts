@@ -49,6 +49,12 @@ test('a CONNECT with all there can be in it is understood', () => {
   });
 });
 
+test('the payload of a will, which may wait for long, is in memory of its own', () => {
+  const { will } = accepted(connectBytes({ level: 4, flags: 0x06, rest: ['a/will', 'gone'] }));
+  expect(Buffer.from(will!.payload).toString()).toBe('gone');
+  expect(will!.payload.buffer.byteLength).toBe(4);
+});
+
 test('older clients have a session for ever, or none; a bridge says so', () => {
   const kept = accepted(connectBytes({ level: 0x84, flags: 0 }));
   expect(kept).toMatchObject({ level: 4, bridge: true, sessionExpiryInterval: 0xffff_ffff });

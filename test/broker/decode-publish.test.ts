@@ -169,6 +169,17 @@ describe('what is remembered of topics', () => {
     expect(table.size).toBe(size);
   });
 
+  test('keeps no memory but its own, whatever came in between', () => {
+    const table = new TopicTable();
+    const held = Array.from({ length: 100 }, (_, index) => {
+      const topic = Buffer.from(`load/${index}`);
+      const known = table.find(topic, 0, topic.length);
+      if (known instanceof Refusal) throw new Error('a topic was refused');
+      return known.bytes.buffer.byteLength - topic.length;
+    });
+    expect(Math.max(...held)).toBe(0);
+  });
+
   test('of one client is what it may publish, for ten topics in turn', () => {
     const publisher = new Publisher({} as Connection);
     const table = new TopicTable();

@@ -1,3 +1,4 @@
+import { ownBytes } from '../../platform/own-bytes.ts';
 import type { ConnectRequest, WillRequest } from '../packets.ts';
 import { broken } from './clauses.ts';
 import { carriers, PropertyView, propertyIds, readProperties } from './properties.ts';
@@ -145,5 +146,5 @@ function readData(reading: Reading): Buffer | Refusal {
   const next = fieldEnd(bytes, at, end);
   if (next < 0) return broken.connectPayload;
   reading.at = next;
-  return Buffer.from(bytes.subarray(at + 2, next));
+  return ownBytes(bytes.subarray(at + 2, next));
 }

@@ -1,3 +1,4 @@
+import { ownBytes } from '../../platform/own-bytes.ts';
 import type { MessageProperties } from '../packets.ts';
 import { broken } from './clauses.ts';
 import { isOverlong } from './header.ts';
@@ -124,10 +125,7 @@ export class PropertyView {
     const at = this.#values[id]!;
     const from = at + 2;
     const length = uint16At(this.bytes, at);
-    // Memory of its own: it may be kept, and would keep a piece of 8 KiB with it.
-    const data = Buffer.allocUnsafeSlow(length);
-    data.set(this.bytes.subarray(from, from + length));
-    return data;
+    return ownBytes(this.bytes.subarray(from, from + length));
   }
 
   /** Where its identifier stands; -1 when it does not. */
