@@ -43,6 +43,7 @@ const honestMaxMs = 100;
 /** … as far as it can be judged: not where the client's own timers were so late. */
 const lateMaxMs = 20;
 const everyMs = 1000;
+const reportEvery = 500_000;
 
 async function openBroker(): Promise<Broker> {
   const broker = await openAttackedBroker();
@@ -168,7 +169,21 @@ test(`an honest client works on beside ${count} packets that are refused, and me
   })();
   const start = performance.now();
   const cpu = process.cpuUsage();
-  await attackUpTo(count);
+  for (let goal = count / 4; goal < count; ) {
+    goal = Math.min(count, goal + reportEvery);
+    await attackUpTo(goal);
+    // Who waits for more than an hour is told how it goes.
+    if (isLongRun) {
+      // Without a collection, which an honest client would feel.
+      const { heapUsed, arrayBuffers, rss } = process.memoryUsage();
+      const held = ((heapUsed + arrayBuffers) / 1e6).toFixed(0);
+      const longest = Math.max(0, ...taken.map((each) => each.worst)).toFixed(1);
+      process.stdout.write(
+        `${goal} refused: heap ${held} MB, resident ${(rss / 1e6).toFixed(0)} MB, ${broker.retained.count} messages retained, ` +
+          `${broker.sessions.count} sessions; the longest trip ${longest} ms\n`,
+      );
+    }
+  }
   const seconds = (performance.now() - start) / 1000;
   const { user, system } = process.cpuUsage(cpu);
   isOver = true;
