@@ -1,5 +1,5 @@
 import type { Range } from '../flow/account.ts';
-import { type Balance, type LaneBalance, type LogBooks, sumOf } from '../flow/audit.ts';
+import { type Balance, type LaneBalance, type LogBooks, sumOf, unrangedOf } from '../flow/audit.ts';
 import type { Disagreement, Recount } from '../flow/recount.ts';
 
 /** What `tidegate audit` has found; what it prints with --json. */
@@ -102,12 +102,16 @@ function* remarksOf({ sinks, unread, recount }: AuditReport): Generator<string> 
   for (const reader of unread) {
     yield `${reader}: its cursor could not be read (the file cursors is damaged). The books are INCOMPLETE.`;
   }
-  for (const { sink, backlog, drops, lanes } of sinks) {
+  for (const { sink, backlog, drops, lanes, dropped } of sinks) {
     if (backlog > 0) {
       yield `${sink}: ${backlog} positions that were missed drain beside what is new.`;
     }
     for (const range of drops) {
       yield `${sink}: ${positions(range)} dropped: no longer in the log when their turn came.`;
+    }
+    const unranged = unrangedOf({ dropped, drops });
+    if (unranged > 0) {
+      yield `${sink}: ${unranged} more dropped, left out one by one to make room; tidegate log stat and tidegate log export --type gap name the stretches.`;
     }
     for (const { reader, missing, difference } of lanes) {
       for (const range of missing) {

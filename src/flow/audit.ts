@@ -119,21 +119,27 @@ export function sumOf(lanes: readonly Balance[]): Balance {
   const sum = (of: (each: Balance) => number) => lanes.reduce((all, each) => all + of(each), 0);
   const drops = merged(lanes.flatMap((each) => each.drops));
   const missing = merged(lanes.flatMap((each) => each.missing));
-  const droppedTwice = sum((each) => sizeOf(each.drops)) - sizeOf(drops);
   const missingTwice = sum((each) => sizeOf(each.missing)) - sizeOf(missing);
+  // Readings left out one by one have no ranges; the lane that is further behind has come past most of them.
+  const droppedOnce = Math.max(sizeOf(drops), ...lanes.map(({ dropped }) => dropped));
+  const droppedTwice = sum(({ dropped }) => dropped) - droppedOnce;
   return {
     received: sum(({ received }) => received) - droppedTwice - missingTwice,
     delivered: sum(({ delivered }) => delivered),
     waiting: sum(({ waiting }) => waiting),
     rejected: sum(({ rejected }) => rejected),
     expired: sum(({ expired }) => expired),
-    dropped: sum(({ dropped }) => dropped) - droppedTwice,
+    dropped: droppedOnce,
     difference: sum(({ difference }) => difference) - missingTwice,
     backlog: sum(({ backlog }) => backlog),
     drops,
     missing,
   };
 }
+
+/** How many were dropped that `drops` does not name: left out here and there in a stretch that was thinned. */
+export const unrangedOf = ({ dropped, drops }: Pick<Balance, 'dropped' | 'drops'>): number =>
+  Math.max(0, dropped - sizeOf(drops));
 
 function isIn(position: number, ranges: readonly Range[]): boolean {
   for (const { from, to } of ranges) if (position >= from && position <= to) return true;
