@@ -138,10 +138,8 @@ export async function openCursorStore(
   };
   const captureEveryMs = (): number => everyMs;
 
-  let newest = 0;
-  for (const json of saved.values()) newest = Math.max(newest, reachedBy(savedLineOf(json)));
   return {
-    newest: newest as Position,
+    newest: newestOf(found) as Position,
     isDamaged: found.damaged.length > 0,
     open(name, start) {
       const known = cursors.get(name);
@@ -312,6 +310,13 @@ function reachedBy({ position, state }: SavedLine): number {
   const { reached: said } = (state ?? {}) as { readonly reached?: unknown };
   const reached = typeof said === 'number' ? said : 0;
   return Math.max(position, reached);
+}
+
+/** The newest position that any of these cursors has come to. */
+export function newestOf({ lines }: SavedLines): number {
+  let newest = 0;
+  for (const json of lines.values()) newest = Math.max(newest, reachedBy(savedLineOf(json)));
+  return newest;
 }
 
 /** The cursors as they are on the disk: read only, also while a gateway runs. Leaves out what is damaged. */

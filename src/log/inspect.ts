@@ -3,6 +3,7 @@ import { messageOf } from '../platform/errors.ts';
 import { silentLogger } from '../platform/logger.ts';
 import { thinnedOf } from './absence.ts';
 import { brokerPath, cursorsPath, readCursorFile, replaysPath } from './cursor-file.ts';
+import { newestOf } from './cursor-store.ts';
 import { EventDecoder } from './event-decoder.ts';
 import { groupBytesMax, segmentHeaderBytes } from './format.ts';
 import { groupAt } from './group.ts';
@@ -16,6 +17,7 @@ import {
   type Segment,
   segmentOf,
 } from './recovery.ts';
+import { segmentFolder } from './segment-header.ts';
 import { type Damage, SegmentReader } from './segment-reader.ts';
 
 export interface LogStat {
@@ -114,6 +116,12 @@ export async function openLogInspector(disk: Disk, keys = noKeys): Promise<LogIn
       }
     },
     async *verify() {
+      // Before the log: what a reader has come to is in it by then, also while a gateway writes.
+      const saved = [];
+      for (const path of [cursorsPath, brokerPath] as const) {
+        saved.push(newestOf(await readCursorFile(disk, silentLogger, keys, path)));
+      }
+      const savedMax = Math.max(...saved);
       const segments = await segmentsNow();
       let expected: number | undefined;
       for (const [index, segment] of segments.entries()) {
@@ -124,6 +132,14 @@ export async function openLogInspector(disk: Disk, keys = noKeys): Promise<LogIn
           yield { path: segment.path, offset: 0, problem: 'the header is damaged' };
         }
         expected = yield* verifyWhole(disk, keys, segment, next, expected);
+      }
+      const newest = segments.at(-1);
+      const from = Math.max(expected ?? 1, newest?.first ?? 1);
+      if (savedMax >= from) {
+        const problem = 'the end of the log is missing: readers have come further';
+        const [path, offset] =
+          newest === undefined ? [segmentFolder, 0] : [newest.path, await endOf(disk, newest)];
+        yield { path, offset, problem, from, to: savedMax };
       }
       for (const path of [cursorsPath, brokerPath, replaysPath] as const) {
         const { damaged } = await readCursorFile(disk, silentLogger, keys, path);

@@ -187,3 +187,23 @@ test('a segment whose end was cut off is named, once, with the byte and what is 
     expect(missing.at(-1)).toBe(firstOf(next) - 1);
   }
 });
+
+test('what a reader has come to is missed by verify, though nothing in the log shows it', async () => {
+  const disk = new SimDisk();
+  const { log, cursors } = await openLog(disk);
+  for (let i = 0; i < 5; i++) await log.append(readingsOf(i * 10 + 1, 10));
+  cursors.open('one/readings', () => positionOf(0)).commit(positionOf(40));
+  await cursors.save();
+  await log.close();
+  expect(await problemsOf(disk)).toEqual([]);
+  const whole = Buffer.from(disk.bytesOf(firstPath));
+  const problem = 'the end of the log is missing: readers have come further';
+  for (let end = whole.length; end >= segmentHeaderBytes; end -= 7) {
+    disk.put(firstPath, whole.subarray(0, end));
+    const last = (await entriesOf(disk)).length;
+    const found = (await problemsOf(disk)).filter((each) => each.problem === problem);
+    expect(found.map(({ from, to }) => [from, to])).toEqual(last >= 40 ? [] : [[last + 1, 40]]);
+  }
+  await disk.remove(firstPath);
+  expect(await problemsOf(disk)).toEqual([{ path: 'log', offset: 0, problem, from: 1, to: 40 }]);
+});
