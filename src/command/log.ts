@@ -76,7 +76,8 @@ function selectionOf({ options }: Context) {
   };
 }
 
-function typeOf(text: string): EventType {
+/** The type of event of that name, long or short; throws a `UsageError` that lists them. */
+export function typeOf(text: string): EventType {
   const name = text.replace(/^io\.tidegate\./, '').replace(/\.v\d+$/, '');
   const found = eventTypes.find((type) => type === name);
   if (found !== undefined) return found;

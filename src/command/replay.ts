@@ -9,6 +9,7 @@ import {
   UsageError,
 } from './command.ts';
 import { openGatewayClient, SaidByGateway } from './gateway-client.ts';
+import { typeOf } from './log.ts';
 import { isoOf } from './log-line.ts';
 import { momentOf } from './log-time.ts';
 
@@ -100,6 +101,7 @@ interface Shown {
 
 /** What is running, a line each. */
 async function status(context: Context): Promise<number> {
+  refuseOthers(context, 'status', ['json', 'config']);
   const client = await openGatewayClient(context);
   const { replays } = (await client.get('/api/v1/replay')) as {
     readonly replays: readonly Shown[];
@@ -122,6 +124,7 @@ function lineOf({ sink, first = 1, last = 0, position = 0, ...shown }: Shown): s
 }
 
 async function cancel(context: Context): Promise<number> {
+  refuseOthers(context, 'cancel', ['sink', 'config']);
   const { sink } = context.options;
   if (sink === undefined) throw new UsageError('--sink NAME is missing: which replay?');
   const client = await openGatewayClient(context);
@@ -154,7 +157,7 @@ function wishOf({ options }: Context) {
     from: time('from', from),
     ...(options.to === undefined ? {} : { to: time('to', options.to) }),
     ...(options.device === undefined ? {} : { device: options.device.split(',') }),
-    ...(options.type === undefined ? {} : { type: options.type.split(',') }),
+    ...(options.type === undefined ? {} : { type: options.type.split(',').map(typePatternOf) }),
     ...(options.rate === undefined ? {} : { rate: rateOf(options.rate) }),
     ...(options['dry-run'] === undefined ? {} : { dryRun: true }),
   };
@@ -162,6 +165,19 @@ function wishOf({ options }: Context) {
     throw new UsageError('--to is before --from: there is nothing in between.');
   }
   return wish;
+}
+
+/** A misspelt name would select nothing. */
+function typePatternOf(text: string): string {
+  return /[*?]/.test(text) ? text : typeOf(text);
+}
+
+/** What is ignored in silence is taken for done. */
+function refuseOthers(context: Context, what: string, allowed: readonly string[]): void {
+  const other = Object.keys(context.options).find(
+    (name) => name !== what && context.options[name] !== undefined && !allowed.includes(name),
+  );
+  if (other !== undefined) throw new UsageError(`--${what} does not go with --${other}.`);
 }
 
 function rateOf(text: string): number {

@@ -3,7 +3,7 @@ import type { Draft } from '../event/event.ts';
 import { isRedrivenTo, redriveExtensions } from '../event/redelivery.ts';
 import type { Entry, EventLog, Position } from '../log/log.ts';
 import type { Clock } from '../platform/clock.ts';
-import { messageOf } from '../platform/errors.ts';
+import { GatewayError, messageOf } from '../platform/errors.ts';
 import {
   dropCommand,
   type Letter,
@@ -93,6 +93,13 @@ export function createLetterDesk(parts: DeskParts): ReadingDesk {
         resolve();
       }, position);
     });
+  /** Letters may be of a sink that is no longer configured; a name that nobody bears is a slip. */
+  const requireKnown = (sink: string | undefined): void => {
+    const names = parts.sinks.map((each) => each.sink.name);
+    if (sink === undefined || names.includes(sink)) return;
+    for (const letter of letters.all()) if (letter.sink === sink) return;
+    throw new GatewayError('GW_SINK_UNKNOWN', `${sink}. There are: ${names.join(', ') || 'none'}`);
+  };
   /** One after the other, so that nobody acts upon what another has just changed. */
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
     const mine = turn.then(work);
@@ -103,8 +110,12 @@ export function createLetterDesk(parts: DeskParts): ReadingDesk {
     if (drafts.length > 0) await reached(await log.append(drafts));
   };
   /** A crash must not offer the refused event itself again, beside what is sent for its letter. */
-  const settled = (work: () => Promise<LetterOutcome>): Promise<LetterOutcome> =>
+  const settled = (
+    { sink }: LetterSelection,
+    work: () => Promise<LetterOutcome>,
+  ): Promise<LetterOutcome> =>
     inTurn(async () => {
+      requireKnown(sink);
       // Where the disk is full it may, for delivery is at least once.
       await parts.saveCursors().catch(() => {});
       return await work();
@@ -128,20 +139,22 @@ export function createLetterDesk(parts: DeskParts): ReadingDesk {
       }
     },
     snapshot: letters.snapshot,
-    list: ({ sink, state }) =>
-      [...letters.all()].filter(
+    list: ({ sink, state }) => {
+      requireKnown(sink);
+      return [...letters.all()].filter(
         (letter) =>
           (sink === undefined || letter.sink === sink) &&
           (state === undefined || letter.state === state),
-      ),
+      );
+    },
     async show(id) {
       const letter = letters.find(id);
       if (letter === undefined) return undefined;
       for await (const [, event] of eventsOf([letter], log, parts.signal)) return { letter, event };
       return undefined;
     },
-    redrive: (which) => settled(() => redrive(which, parts, append)),
-    drop: (which) => settled(() => drop(which, parts, append)),
+    redrive: (which) => settled(which, () => redrive(which, parts, append)),
+    drop: (which) => settled(which, () => drop(which, parts, append)),
   };
 }
 

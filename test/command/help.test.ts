@@ -96,3 +96,16 @@ test('the schema is the JSON Schema of the configuration', async () => {
     'admin',
   ]);
 });
+
+test('what replay would ignore, or what would select nothing, is refused before anybody is asked', async () => {
+  const from = ['replay', '--sink', 'one', '--from', '1h'];
+  for (const [given, said] of [
+    [[...from, '--type', 'readings'], 'not readings. Did you mean reading?'],
+    [[...from, '--status'], '--status does not go with --sink.'],
+    [[...from, '--cancel'], '--cancel does not go with --from.'],
+    [['replay', '--cancel', '--sink', 'one', '--dry-run'], '--cancel does not go with --dry-run.'],
+  ] as const) {
+    const { status, err } = await run(...given);
+    expect([status, err.includes(said)], err).toEqual([2, true]);
+  }
+});

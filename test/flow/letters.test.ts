@@ -97,3 +97,15 @@ test('two who redrive the same letter at once send it once', async () => {
   expect(second.refused).toEqual([{ id, reason: 'it was redriven already' }]);
   await world.stop();
 });
+
+test('a sink that there is not is named, and not taken for one without letters', async () => {
+  const { world, id } = await withLetter();
+  const { letters } = world.gateway!;
+  const unknown = /There is no sink ome\. There are: one, two/;
+  expect(() => letters.list({ sink: 'ome' })).toThrow(unknown);
+  await expect(during(world, letters.redrive({ sink: 'ome' }))).rejects.toThrow(unknown);
+  await expect(during(world, letters.drop({ sink: 'ome' }))).rejects.toThrow(unknown);
+  expect(letters.list({ sink: 'two' })).toEqual([]);
+  expect(letters.list({ sink: 'one', state: 'open' }).map((letter) => letter.id)).toContain(id);
+  await world.stop();
+});
