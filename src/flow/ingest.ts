@@ -118,6 +118,9 @@ export function createIngest(parts: IngestParts): Ingest {
 
   return async (messages) => {
     metrics.received.inc(labels, messages.length);
+    let bytes = 0;
+    for (const { payload } of messages) bytes += payload.length;
+    metrics.receivedBytes.inc(labels, bytes);
     // Without `await`: who awaits here holds on to the messages until they are on the disk.
     return record(gather(messages));
   };

@@ -14,6 +14,11 @@ export function createMetrics() {
   return {
     registry,
     received: counter('tidegate_messages_received_total', 'Messages that arrived.', 'source'),
+    receivedBytes: counter(
+      'tidegate_messages_received_bytes_total',
+      'Bytes of the payloads of messages that arrived.',
+      'source',
+    ),
     ignored: counter(
       'tidegate_messages_ignored_total',
       'Messages that ingest says are not to be recorded.',

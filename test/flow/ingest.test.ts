@@ -17,6 +17,7 @@ test('a message becomes one reading, with its device, source, time and tags', as
     },
   ]);
   expect(await world.count('tidegate_messages_received_total')).toBe(1);
+  expect(await world.count('tidegate_messages_received_bytes_total')).toBe(20);
 });
 
 test('nothing is acknowledged before it is durable', async () => {
