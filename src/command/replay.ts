@@ -183,7 +183,7 @@ function refuseOthers(context: Context, what: string, allowed: readonly string[]
 function rateOf(text: string): number {
   const rate = Number(text);
   if (rate > 0 && rate <= 1_000_000) return rate;
-  throw new UsageError(`--rate takes events a second, up to 1000000; not ${text}.`);
+  throw new UsageError(`--rate takes events a second, more than 0 and up to 1000000; not ${text}.`);
 }
 
 function tellRetention(context: Context, from: string, { keptSince }: Line): void {

@@ -1,5 +1,6 @@
 import type { Cursor } from '../log/cursor.ts';
 import type { Position } from '../log/log.ts';
+import { onAbort } from '../platform/aborting.ts';
 import {
   added,
   type Books,
@@ -137,11 +138,10 @@ export function openLane(
       while (backlog.length === 0 || splitting !== undefined) {
         signal.throwIfAborted();
         await new Promise<void>((resolve, reject) => {
-          const aborted = (): void => reject(signal.reason);
-          signal.addEventListener('abort', aborted, { once: true });
+          const settled = onAbort(signal, () => reject(signal.reason));
           wake = () => {
             wake = undefined;
-            signal.removeEventListener('abort', aborted);
+            settled();
             resolve();
           };
         });

@@ -245,7 +245,8 @@ function choose({ ids, sink }: LetterSelection, letters: Letters) {
   const isOf = (letter: Letter): boolean => sink === undefined || letter.sink === sink;
   for (const id of new Set(ids)) {
     const letter = letters.find(id);
-    if (letter === undefined) refused.push({ id, reason: 'there is no such letter' });
+    if (letter === undefined)
+      refused.push({ id, reason: 'there is no such letter (tidegate letters list shows them)' });
     else if (!isOf(letter)) refused.push({ id, reason: `it is a letter of ${letter.sink}` });
     else if (letter.state === 'redriven') refused.push({ id, reason: 'it was redriven already' });
     else if (letter.state === 'dropped') refused.push({ id, reason: 'it was dropped' });

@@ -1,4 +1,5 @@
 import type { Writable } from 'node:stream';
+import { onAbort } from './aborting.ts';
 
 /**
  * Resolves when the text is handed over, at the pace at which it is read. Rejects when nobody reads
@@ -15,15 +16,14 @@ export function createTextWriter(stream: Writable): WriteText {
       stream.on('error', () => undefined);
       isWatched = true;
     }
-    const settled = new AbortController();
-    try {
-      await new Promise<void>((resolve, reject) => {
-        signal.addEventListener('abort', () => reject(signal.reason), { signal: settled.signal });
-        stream.write(text, (error) => (error ? reject(error) : resolve()));
+    await new Promise<void>((resolve, reject) => {
+      const settled = onAbort(signal, () => reject(signal.reason));
+      stream.write(text, (error) => {
+        settled();
+        if (error) reject(error);
+        else resolve();
       });
-    } finally {
-      settled.abort();
-    }
+    });
   };
 }
 

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import type { Document } from '../../src/codec/codec.ts';
 import { ingestMappingOptions } from '../../src/codec/mapping-options.ts';
 import { createMapper } from '../../src/flow/mapping.ts';
+import { createUnits } from '../../src/flow/shaped-fields.ts';
 import { SimClock } from '../sim/clock.ts';
 import { IngestWorld } from './ingest-world.ts';
 
@@ -207,5 +208,15 @@ test('options that make no sense are refused with their place', () => {
     expect(error?.issues.map((issue) => issue.message).join(), JSON.stringify(mapping)).toContain(
       message,
     );
+  }
+});
+
+test('the units of ever new names of fields are found, and few of the names are remembered', () => {
+  const known = new Map<string, readonly number[]>();
+  const unitsFor = createUnits(['*_c', 'hum*'], known);
+  for (let n = 0; n < 10_000; n++) {
+    expect(unitsFor(`probe${n}_c`)).toEqual([0]);
+    expect(unitsFor(`hum${n}`)).toEqual([1]);
+    expect(known.size).toBeLessThanOrEqual(4_096);
   }
 });

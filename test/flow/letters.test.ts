@@ -79,7 +79,7 @@ test('a letter shows the whole event, is dropped for good, and cannot be redrive
   expect(outcome.done).toEqual([]);
   expect(outcome.refused.map(({ reason }) => reason)).toEqual([
     'it was dropped',
-    'there is no such letter',
+    'there is no such letter (tidegate letters list shows them)',
   ]);
   world.kill();
   await world.start();

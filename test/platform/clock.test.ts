@@ -21,14 +21,14 @@ test('the boot has the name that the system gives it', () => {
   expect(boot).toMatch(/^[0-9a-f-]{36}$/);
 });
 
-test('sleeping takes its time and ends at once when it is aborted, leaving no listener', async () => {
+test('sleeping takes its time and ends at once when it is aborted, with one listener for all', async () => {
   const clock = createSystemClock();
   const stop = new AbortController();
   const before = clock.monotonic();
   await clock.sleep(20, stop.signal);
   expect(clock.monotonic() - before).toBeGreaterThanOrEqual(19);
-  await clock.sleep(0, stop.signal);
-  expect(getEventListeners(stop.signal, 'abort')).toHaveLength(0);
+  for (let n = 0; n < 100; n++) await clock.sleep(0, stop.signal);
+  expect(getEventListeners(stop.signal, 'abort')).toHaveLength(1);
   const long = [1e12, 60_000, 0].map((ms) => clock.sleep(ms, stop.signal));
   stop.abort(new Error('enough'));
   for (const each of long) await expect(each).rejects.toThrow('enough');
