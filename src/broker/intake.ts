@@ -35,7 +35,7 @@ interface Batch {
   bytes: number;
   /** How many wait to be settled. */
   count: number;
-  readonly slots: Slots;
+  slots: Slots;
   /** By their places; none where a message is only acknowledged. */
   settled: (Settled | undefined)[] | undefined;
   /** Which have a record: their places. */
@@ -53,6 +53,8 @@ interface Slots {
 
 /** Of one batch that is on its way to the disk, and one that is gathered meanwhile. */
 const slotsKept = 2;
+/** Few, as a disk that takes nothing makes thousands of batches wait, each with a message or two. */
+const slotsFirst = 8;
 
 /** A batch is handed on at this size, or at the end of the turn of the event loop. */
 const batchBytes = 2 ** 20;
@@ -137,8 +139,9 @@ export class Intake {
     id: number,
     settled: Settled | undefined,
   ): void {
-    const { slots } = batch;
     const at = batch.count++;
+    if (at === batch.slots.ids.length) batch.slots = grown(batch.slots);
+    const { slots } = batch;
     slots.guards[at] = guard;
     slots.sizes[at] = bytes;
     slots.ids[at] = id;
@@ -255,9 +258,20 @@ export class Intake {
 const kept: Outcome = { positions: [] };
 
 const createSlots = (): Slots => ({
-  guards: new Array<Peer | undefined>(batchMessages).fill(undefined),
-  sizes: new Int32Array(batchMessages),
-  ids: new Uint16Array(batchMessages),
+  guards: [],
+  sizes: new Int32Array(slotsFirst),
+  ids: new Uint16Array(slotsFirst),
 });
+
+function grown({ guards, sizes, ids }: Slots): Slots {
+  const more = {
+    guards,
+    sizes: new Int32Array(2 * sizes.length),
+    ids: new Uint16Array(2 * ids.length),
+  };
+  more.sizes.set(sizes);
+  more.ids.set(ids);
+  return more;
+}
 
 const nothingToKeep = Promise.resolve(kept);
