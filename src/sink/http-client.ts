@@ -27,7 +27,7 @@ export interface HttpClient {
     body: Uint8Array,
     signal: AbortSignal,
   ): Promise<HttpAnswer>;
-  /** Ends the connection. Twice is fine. */
+  /** Ends the connection and whatever has not been answered; nothing is sent any more. Twice is fine. */
   close(): void;
 }
 
@@ -40,6 +40,7 @@ export interface HttpClientOptions {
 }
 
 const bodyCharactersMax = 262_144;
+const wasClosed = 'the connection was closed';
 
 /** The address of an HTTP server, without credentials: those are secrets and have their own keys. */
 export const httpUrl = z
@@ -57,6 +58,8 @@ export function openHttpClient({ url, tls, timeoutMs, clock }: HttpClientOptions
   return {
     async send(method, target, headers, body, signal) {
       signal.throwIfAborted();
+      // The agent would open another connection, of which nobody knows.
+      if (deadlines.areClosed) throw new GatewayError('GW_SINK_UNAVAILABLE', wasClosed);
       const request = start(target, {
         method,
         agent,
@@ -125,7 +128,13 @@ function createDeadlines(timeoutMs: number, clock: Clock) {
         if (at >= 0) open.splice(at, 1);
       };
     },
-    close: (): void => closed.abort(),
+    get areClosed() {
+      return closed.signal.aborted;
+    },
+    close(): void {
+      closed.abort();
+      for (const { request } of open.splice(0)) request.destroy(new Error(wasClosed));
+    },
   };
 }
 

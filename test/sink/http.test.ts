@@ -5,10 +5,12 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { fromCloudEventsBatch } from '../../src/event/cloudevents-json.ts';
 import { openSecrets } from '../../src/platform/secrets.ts';
+import { createSystemClock } from '../../src/platform/system-clock.ts';
 import { idempotencyKeyOf } from '../../src/sink/http.ts';
+import { openHttpClient } from '../../src/sink/http-client.ts';
 import { sinkKinds } from '../../src/sink/index.ts';
 import { readingsOf } from '../event/events.ts';
-import { available, temporaryFolder } from '../services/child.ts';
+import { available, eventually, temporaryFolder } from '../services/child.ts';
 import { makeCertificates } from '../services/mosquitto.ts';
 import { type HttpReceiver, startHttpReceiver } from './http-receiver.ts';
 import { endless, failureOf, sinkOf, sinkParts, withConnection } from './parts.ts';
@@ -136,6 +138,22 @@ describe('a server that says when to come back is heard', () => {
     receiver.answer = () => ({ status: 429, headers: { 'retry-after': 'soon' } });
     expect(await failureOf(deliver({}, 1))).toMatchObject({ code: 'GW_SINK_UNAVAILABLE' });
   });
+});
+
+test('whoever still sends on a connection that is closed learns it, and nothing is left open', async () => {
+  receiver.isHanging = true;
+  const { url } = receiver;
+  const client = openHttpClient({ url, tls: {}, timeoutMs: 60_000, clock: createSystemClock() });
+  const send = () => client.send('POST', new URL(url), {}, Buffer.from('x'), endless);
+  // The second waits for the connection of the first.
+  const underWay = [failureOf(send()), failureOf(send())];
+  await eventually(() => expect(receiver.connections).toBe(1));
+  client.close();
+  for (const each of [...underWay, failureOf(send())]) {
+    expect(await each).toMatchObject({ code: 'GW_SINK_UNAVAILABLE' });
+  }
+  expect(receiver.connections).toBe(1);
+  client.close();
 });
 
 test('a server that answers nothing in time is given up', async () => {
