@@ -79,6 +79,8 @@ export function createReplays(parts: ReplayParts & { readonly logger: Logger }):
     } finally {
       running.delete(sink);
       if (!dryRun && !goesOn()) await notes.remove(sink);
+      // One made of others lives, with whoever has waited under it, until it is aborted.
+      stop.abort();
       over();
     }
   };

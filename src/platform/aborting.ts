@@ -10,7 +10,8 @@ const listening = new WeakMap<AbortSignal, Waiting[]>();
  * Calls back, once, when the signal is aborted, unless what it returns has been called before. For
  * waits that come again and again under one signal. The listeners of an `EventTarget`, as the tables
  * of a `Set`, lead from those that are gone to those that came after them: once one of them has
- * grown old, whatever hangs on the others waits for a collection of the whole heap.
+ * grown old, whatever hangs on the others waits for a collection of the whole heap. Node keeps a
+ * signal of `AbortSignal.any` that somebody listens to until it is aborted: abort it in the end.
  */
 export function onAbort(signal: AbortSignal, callback: () => void): () => void {
   let all = listening.get(signal);

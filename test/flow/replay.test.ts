@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { createAudit } from '../../src/flow/audit.ts';
 import { createRecount } from '../../src/flow/recount.ts';
 import type { ReplayProgress, ReplayRequest } from '../../src/flow/replay.ts';
@@ -96,6 +96,17 @@ test('a replay stops when nobody wants it any longer; another of that sink must 
   await expect(during(world, ended)).rejects.toThrow('enough');
   expect(world.sinks[0]!.open).toBeLessThanOrEqual(2);
   await during(world, replay(world, { type: 'reading', dryRun: true }).ended);
+  await world.stop();
+});
+
+test('nothing of a replay that is over is kept by those who could have ended it', async () => {
+  const { world } = await withHistory();
+  const any = vi.spyOn(AbortSignal, 'any');
+  await during(world, replay(world, { type: 'reading' }).ended);
+  // A signal of several is kept by Node until it is aborted, once somebody has listened to it.
+  const signals = any.mock.results.map(({ value }) => value as AbortSignal);
+  any.mockRestore();
+  expect(signals.map(({ aborted }) => aborted)).toEqual([true]);
   await world.stop();
 });
 
