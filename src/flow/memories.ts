@@ -24,7 +24,7 @@ export interface Memories {
   readers(): Iterable<{ readonly name: string; readonly saved: Position }>;
   /** Resolves when every source has been given what it remembers. */
   start(log: EventLog, signal: AbortSignal, fail: (error: Error) => void): Promise<void>;
-  /** Looks, now and then, for what the log has lost of what they want. */
+  /** Looks, now and then, for what the log has lost of what they want, and that none keeps it full. */
   beat(): void;
   caughtUp(): boolean;
   /** Once nobody writes any more: saves all of it. */
@@ -84,7 +84,10 @@ function createMemories(parts: MemoriesParts, cursors: SavedCursors): Memories {
       await Promise.race([Promise.all(ready), ended]);
     },
     beat() {
-      for (const memory of running.values()) void watch(memory.tellLosses());
+      for (const memory of running.values()) {
+        memory.makeWay();
+        void watch(memory.tellLosses());
+      }
     },
     caughtUp: () => [...running.values()].every(({ position }) => position >= last()),
     async close() {

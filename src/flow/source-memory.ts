@@ -31,6 +31,8 @@ export interface RunningMemory {
   readonly saved: Position;
   /** Records what the log no longer has. */
   tellLosses(): Promise<void>;
+  /** Keeps nobody waiting for room in the log. */
+  makeWay(): void;
   /** Gives what is remembered to the cursor, however little has changed. */
   keep(): void;
 }
@@ -88,12 +90,18 @@ export function startMemory(
   };
   layOver(position);
   if (position >= target) arrived();
+  /** A log that is full takes nothing that would make a snapshot due. */
+  const isInTheWay = (): boolean => log.blocked !== undefined && position > cursor.position;
+  /** Where events are large, few of them fill a small log. */
+  const isMuchOfTheLog = (events: number): boolean =>
+    log.bytes > parts.maxBytes / 2 && events >= (log.last - log.first + 1) / 8;
   const isDue = (): boolean => {
     const wanted = Math.max(bytesMax, memory.bytes * timesItself);
     const share = Math.floor(parts.maxBytes / 8);
     const due = Math.min(wanted, share);
     const events = Math.max(eventsMax, due / eventBytes);
-    return position - cursor.position >= events || passedBytes >= due;
+    const passed = position - cursor.position;
+    return passed >= events || passedBytes >= due || isMuchOfTheLog(passed);
   };
   /** Stands in for the cursor, which is moved only now and then. */
   const place: Cursor = {
@@ -110,7 +118,7 @@ export function startMemory(
       position = next;
       layOver(position);
       if (position >= target) arrived();
-      if (isDue() || isMended) keep();
+      if (isDue() || isMended || isInTheWay()) keep();
     },
   };
   const handle = async (entries: readonly Entry[]): Promise<void> => {
@@ -160,6 +168,9 @@ export function startMemory(
       } finally {
         telling = false;
       }
+    },
+    makeWay() {
+      if (isInTheWay()) keep();
     },
     keep,
   };

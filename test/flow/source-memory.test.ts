@@ -259,6 +259,33 @@ test('a session that is away never keeps devices from being heard', async () => 
   expect(gap).toMatchObject({ reader: 'session away', from: position, to: position });
 });
 
+const little = { maxBytes: 2 ** 20, segmentBytes: 2 ** 16 } as const;
+const largeReading = (): Draft => ({
+  ...{ type: 'reading', source: '/gateways/gw/broker', subject: 'd', time: 0 },
+  data: { measurement: 'm', tags: {}, fields: { text: 'x'.repeat(3_000) } },
+});
+
+test('where large readings fill a small log a snapshot is due before it is full', async () => {
+  const world = await new World(little).open();
+  for (let n = 0; n < 1_000; n++) {
+    await world.log.append([largeReading()]);
+    await world.clock.advance(100);
+  }
+  expect(world.logger.messages('error')).toEqual([]);
+  await world.stop();
+});
+
+test('a log that refuses what is new is not kept full by a snapshot that is not due', async () => {
+  const world = await new World({ ...little, whenFull: 'refuseNew' }).open();
+  let recorded = 0;
+  for (let n = 0; n < 1_000; n++) void world.log.append([largeReading()]).then(() => recorded++);
+  await world.clock.advance(1_000);
+  for (let beats = 0; beats < 20 && recorded < 1_000; beats++) await world.beat();
+  expect(recorded).toBe(1_000);
+  expect(world.log.blocked).toBeUndefined();
+  await world.stop();
+});
+
 test('after any power cut the memory is that of what is in the log', async () => {
   for (let seed = 1; seed <= 20; seed++) {
     // A snapshot is due every 512 KiB.
