@@ -1,5 +1,6 @@
 import { openLogInspector } from '../../src/log/inspect.ts';
 import type { Entry, Position } from '../../src/log/log.ts';
+import { findSegments } from '../../src/log/recovery.ts';
 import { createFileDisk } from '../../src/platform/file-disk.ts';
 
 export interface Span {
@@ -40,9 +41,11 @@ export function createBooks(): Books {
   const gaps = new Map<string, Span & { reader: string }>();
   const alerts = new Map<string, { incident: string; position: number }>();
   let last = 0;
-  // What was met by a glance since the last read.
+  // What was met by a glance since the last read; up to there it stays what it is.
   let met: Entry[] = [];
   let metUpTo = 0;
+  // In the newest file: what could not be synced there is taken back, and its position given to another.
+  let unsure: { readonly file: number; readonly met: Entry[] } = { file: 0, met: [] };
   let glancing = Promise.resolve();
   let isClosed = false;
 
@@ -65,6 +68,25 @@ export function createBooks(): Books {
       });
     }
   };
+  const look = async (dataDir: string): Promise<void> => {
+    const files = (await findSegments(createFileDisk(dataDir))).map(({ first }) => first);
+    const newest = files.at(-1) ?? 0;
+    // What is gone cannot be looked at again.
+    if (!files.includes(unsure.file)) {
+      met.push(...unsure.met);
+      unsure = { file: 0, met: [] };
+    }
+    const again: Entry[] = [];
+    for await (const entries of entriesAfter(dataDir, metUpTo)) {
+      for (const entry of entries.filter(isNoted)) {
+        if (entry.position < newest) met.push(entry);
+        else again.push(entry);
+      }
+      metUpTo = Math.max(metUpTo, Math.min(entries.at(-1)!.position, newest - 1));
+      if (isClosed) return;
+    }
+    unsure = { file: newest, met: again };
+  };
   return {
     positions,
     alerts,
@@ -85,22 +107,19 @@ export function createBooks(): Books {
         last = Math.max(last, entries.at(-1)!.position);
       }
       // Beyond the last was lost with the power, and its position is given to another.
-      for (const entry of met) {
-        if (entry.position <= last && !there.has(entry.position)) note(entry);
+      for (const entry of [...met, ...unsure.met]) {
+        if (entry.position > last || there.has(entry.position)) continue;
+        there.add(entry.position);
+        note(entry);
       }
       met = [];
+      unsure = { file: 0, met: [] };
       metUpTo = last;
       isClosed = false;
     },
     async glance(dataDir) {
       if (isClosed) return;
-      glancing = (async () => {
-        for await (const entries of entriesAfter(dataDir, metUpTo)) {
-          met.push(...entries.filter(isNoted));
-          metUpTo = entries.at(-1)!.position;
-          if (isClosed) return;
-        }
-      })();
+      glancing = look(dataDir);
       await glancing;
     },
     async close() {
