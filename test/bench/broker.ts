@@ -6,7 +6,7 @@
  *
  * Every server is a process of its own on one processor, and the load, the same for all, on another.
  * Ratios are given twice: of messages a second, and of messages a second of processor time, all
- * threads of the server counted. The first says what the load and the neighbours leave of the second.
+ * threads of the server counted, all started as Node starts without flags. The first says what the load and the neighbours leave of the second.
  *
  * Mosquitto with persistence acknowledges first; it writes its database after 1,000 changes, does not
  * sync it, and keeps its default of 1,000 messages for the session. Ours are synced before a PUBACK.
@@ -40,8 +40,6 @@ const cases = [
 const warmMs = 700;
 const warmMessages = 100_000;
 const measureMs = 2300;
-/** What the systemd unit starts the gateway with. */
-const unitFlags = ['--max-old-space-size=256', '--max-semi-space-size=4', '--single-threaded-gc'];
 const mosquitto = ['/usr/sbin/mosquitto', '/usr/bin/mosquitto'].find((path) => existsSync(path));
 const taskset = ['/usr/bin/taskset', '/bin/taskset'].find((path) => existsSync(path));
 const canPin = taskset !== undefined && cpus().length > 1;
@@ -87,8 +85,7 @@ function stopper(child: ChildProcess, folder: string): () => Promise<void> {
 
 async function startOurs(role: ServerRole): Promise<Server> {
   const folder = await mkdtemp(join(tmpdir(), 'tidegate-bench-'));
-  const flags = role === 'aedes' ? [] : unitFlags;
-  const child = start(0, process.execPath, [...flags, script('./broker-server'), role, folder]);
+  const child = start(0, process.execPath, [script('./broker-server'), role, folder]);
   const port = Number(await firstLine(child));
   return { port, pid: child.pid!, stop: stopper(child, folder) };
 }
