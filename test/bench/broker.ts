@@ -6,7 +6,8 @@
  *
  * Every server is a process of its own on one processor, and the load, the same for all, on another.
  * Ratios are given twice: of messages a second, and of messages a second of processor time, all
- * threads of the server counted, all started as Node starts without flags. The first says what the load and the neighbours leave of the second.
+ * threads of the server counted. The first says what the load and the neighbours leave of the
+ * second. Node is started without flags, for aedes as for us.
  *
  * Mosquitto with persistence acknowledges first; it writes its database after 1,000 changes, does not
  * sync it, and keeps its default of 1,000 messages for the session. Ours are synced before a PUBACK.
