@@ -87,7 +87,8 @@ test('what the README copies is an installation that the service can start', asy
     const unit = readFileSync(join(prefix, 'etc/systemd/system/tidegate.service'), 'utf8');
     const start = /^ExecStart=node (.*)$/m.exec(unit)![1]!.replaceAll('/usr/', `${prefix}/usr/`);
     const words = start.replaceAll('/etc/', `${prefix}/etc/`).split(' ');
-    const [main, , ...options] = words.filter((word) => !/^--max-.*=/.test(word));
+    // Before the program stand flags of Node.
+    const [main, , ...options] = words.slice(words.findIndex((word) => !word.startsWith('--')));
     const data = join(folder, 'installed-data');
     const given = [main, 'check', ...options, '--data', data].join(' ');
     const { status, stdout } = await shell(`'${process.execPath}' ${given}`, prefix);
