@@ -1,5 +1,7 @@
-/** What all sinks together take at once from a backlog; two batches of each are in memory. */
-const eventsMax = 2_000;
+/** What a sink takes at once from a backlog when no other is behind; two batches are in memory, … */
+const aloneMax = 2_000;
+/** … and what several take together: what they make of the events to send them comes on top. */
+const togetherMax = 1_000;
 /** A smaller batch would cost more in going there and back than it spares. */
 const shareMin = 100;
 
@@ -22,7 +24,8 @@ interface Place {
 
 export function createReadAhead(): ReadAhead {
   const behind = new Set<Place>();
-  const share = (): number => Math.max(shareMin, Math.floor(eventsMax / behind.size));
+  const share = (): number =>
+    behind.size === 1 ? aloneMax : Math.max(shareMin, Math.floor(togetherMax / behind.size));
   return {
     open() {
       const place: Place = {
