@@ -6,7 +6,7 @@ import type { Clock } from '../platform/clock.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Rule, Verdict } from '../rule/rule.ts';
-import { follow } from './follow.ts';
+import { follow, followedAtOnce } from './follow.ts';
 import { recordGap } from './gap.ts';
 
 export interface EvaluateParts {
@@ -59,7 +59,7 @@ export async function evaluate(
       signal,
       clock: parts.clock,
       accepts: () => true,
-      batchEvents: 1_000,
+      batchEvents: followedAtOnce,
       onHole: (hole) => recordGap(hole, { ...parts, reader: cursor.name }),
     },
   );

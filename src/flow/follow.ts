@@ -96,6 +96,9 @@ export interface Gathering {
   close(): void;
 }
 
+/** What the gateway's own readers are given at once: half a dozen of them may go through a backlog at one time. */
+export const followedAtOnce = 200;
+
 const stepMs = 50;
 const passedMax = 50_000;
 /** Who goes through what is on the disk lets others have the processor after so long. */

@@ -2,7 +2,7 @@ import type { Cursor, Json } from '../log/cursor.ts';
 import type { Entry, EventLog } from '../log/log.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Hole } from './follow.ts';
-import { follow } from './follow.ts';
+import { follow, followedAtOnce } from './follow.ts';
 
 /** A projection reads the log; its state is saved with its cursor, so it never starts from the beginning. */
 export async function project(
@@ -31,7 +31,7 @@ export async function project(
       signal,
       clock: parts.clock,
       accepts: projection.accepts,
-      batchEvents: 1_000,
+      batchEvents: followedAtOnce,
       onHole: parts.onHole,
     },
   );

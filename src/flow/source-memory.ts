@@ -6,7 +6,7 @@ import type { Metrics } from '../platform/metrics.ts';
 import type { Memory } from '../source/source.ts';
 import { recordLosses } from './broker-journal.ts';
 import type { Hole } from './follow.ts';
-import { follow } from './follow.ts';
+import { follow, followedAtOnce } from './follow.ts';
 
 export interface SourceMemoryParts {
   readonly gateway: string;
@@ -141,7 +141,7 @@ export function startMemory(
       signal,
       clock: parts.clock,
       accepts: () => true,
-      batchEvents: 1_000,
+      batchEvents: followedAtOnce,
       onHole: parts.onHole,
     }),
     get position() {
