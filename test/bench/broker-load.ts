@@ -18,6 +18,8 @@ export interface Load {
   readonly measureMs: number;
   /** Messages a second from all clients together; as many as are acknowledged when not given. */
   readonly perSecond?: number;
+  /** Counted is what a subscriber to everything gets, at QoS 0, instead of what is acknowledged. */
+  readonly subscriber?: boolean;
 }
 
 export interface LoadResult {
@@ -62,6 +64,27 @@ function encodeRound(device: string): { readonly bytes: Buffer; readonly size: n
   }
   const bytes = Buffer.concat(packets);
   return { bytes, size: bytes.length / (2 * idsPerRound) };
+}
+
+const typeAndLengthBytes = 3;
+
+/** Subscribes to `#` at QoS 0, and counts what comes: packets are all of one length. */
+async function openSubscriber(port: number, delivered: (messages: number) => void) {
+  const topicBytes = 'sensors/gh-000/climate'.length;
+  const packetBytes = typeAndLengthBytes + 2 + topicBytes + payloadBytes;
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+  socket.on('error', () => {});
+  socket.write(connectPacket('everything'));
+  await new Promise((resolve) => socket.once('data', resolve));
+  socket.write(Buffer.from([0x82, 6, 0, 1, 0, 1, 0x23, 0]));
+  await new Promise((resolve) => socket.once('data', resolve));
+  let partial = 0;
+  socket.on('data', (chunk: Buffer) => {
+    partial += chunk.length;
+    delivered(Math.floor(partial / packetBytes));
+    partial %= packetBytes;
+  });
+  return socket;
 }
 
 function connectPacket(id: string): Buffer {
@@ -160,15 +183,23 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function measure(load: Load): Promise<LoadResult> {
   let messages = 0;
+  let acknowledged = 0;
   let histogram = new Histogram();
   const publishers: Publisher[] = [];
+  const subscriber =
+    load.subscriber === true
+      ? await openSubscriber(load.port, (delivered) => {
+          messages += delivered;
+        })
+      : undefined;
   for (let index = 0; index < load.clients; index++) {
     const name = `gh-${String(index).padStart(3, '0')}`;
     publishers.push(
       await openPublisher(load, name, (delayMs) => {
-        messages += 1;
+        acknowledged += 1;
+        if (subscriber === undefined) messages += 1;
         // Looking at each would cost the generator more than sending it.
-        if (messages % 8 === 0) histogram.add(delayMs);
+        if (acknowledged % 8 === 0) histogram.add(delayMs);
       }),
     );
   }
@@ -193,6 +224,7 @@ async function measure(load: Load): Promise<LoadResult> {
   };
   clearInterval(pace);
   for (const { socket } of publishers) socket.destroy();
+  subscriber?.destroy();
   return result;
 }
 

@@ -10,7 +10,8 @@
  * second. Node is started without flags, for aedes as for us.
  *
  * Mosquitto with persistence acknowledges first; it writes its database after 1,000 changes, does not
- * sync it, and keeps its default of 1,000 messages for the session. Ours are synced before a PUBACK.
+ * sync it, and keeps its default of 1,000 messages for the session. With one subscriber to `#`, at
+ * QoS 0, its messages are counted. Ours are synced before a PUBACK.
  *
  *   npm run build && node dist/test/bench/broker.js [part of a name [rounds]]
  */
@@ -32,12 +33,20 @@ interface Server {
   stop(): Promise<void>;
 }
 
-const cases = [
+interface Case {
+  readonly clients: number;
+  readonly window: number;
+  /** One subscriber to everything: told is what it gets. */
+  readonly subscriber?: true;
+}
+
+const cases: readonly Case[] = [
   { clients: 1, window: 1 },
   { clients: 1, window: 20 },
   { clients: 100, window: 1 },
   { clients: 100, window: 20 },
-] as const;
+  { clients: 100, window: 20, subscriber: true },
+];
 const warmMs = 700;
 const warmMessages = 100_000;
 const measureMs = 2300;
@@ -193,10 +202,10 @@ export async function run(print: Print = () => {}, only = '', rounds = 1) {
   return chosen.flatMap(({ name }) => cases.map((each) => printRow(print, results, name, each)));
 }
 
-type Case = (typeof cases)[number];
+const shapeOf = ({ clients, window, subscriber }: Case): string =>
+  `${clients} x ${window}${subscriber === true ? ' to #' : ''}`;
 
-const rowName = (name: string, { clients, window }: Case): string =>
-  `${name}, ${clients} x ${window}`;
+const rowName = (name: string, each: Case): string => `${name}, ${shapeOf(each)}`;
 
 async function measureServer(server: (typeof servers)[number], each: Case): Promise<LoadResult> {
   const running = await server.start();
@@ -232,7 +241,7 @@ function printRow(
     return `${wall.toFixed(2)} / ${(other.cpuUsPerMessage / cpuUsPerMessage).toFixed(2)}`;
   });
   print(
-    `${name.padEnd(28)}${`${each.clients} x ${each.window}`.padStart(17)}` +
+    `${name.padEnd(28)}${shapeOf(each).padStart(17)}` +
       `${messagesPerSecond.toFixed(0).padStart(12)}` +
       `${p50Ms.toFixed(2).padStart(9)}${p99Ms.toFixed(2).padStart(9)}` +
       `${cpuUsPerMessage.toFixed(2).padStart(8)}` +
