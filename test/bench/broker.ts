@@ -95,7 +95,10 @@ function stopper(child: ChildProcess, folder: string): () => Promise<void> {
 
 async function startOurs(role: ServerRole): Promise<Server> {
   const folder = await mkdtemp(join(tmpdir(), 'tidegate-bench-'));
-  const child = start(0, process.execPath, [script('./broker-server'), role, folder]);
+  // Bare aedes overflows its stack when the publishers go, after a subscriber to everything was there.
+  const errors = role === 'aedes' ? 'ignore' : 'inherit';
+  const args = [script('./broker-server'), role, folder];
+  const child = start(0, process.execPath, args, errors);
   const port = Number(await firstLine(child));
   return { port, pid: child.pid!, stop: stopper(child, folder) };
 }
