@@ -17,8 +17,8 @@ export interface CatchUp {
 const batchesPerSecond = 10;
 /** Beside live delivery batches begin with this size; a smaller one would hardly take less time. */
 const besideMin = 100;
-/** A larger one would keep the processor, here or at the far side, busy for several milliseconds. */
-const besideMax = 1_000;
+/** A larger one keeps the processor, here or at the far side, busy for long enough to be felt (decision 020). */
+const besideMax = 250;
 /** After so many live batches that have met some of the backlog the size is thought over. */
 const samples = 16;
 /** What is compared: three of four batches are as quick. Who else is busy makes a few very slow. */
@@ -103,15 +103,15 @@ const liveForMs = 10_000;
 /** How long it is expected once there is a backlog: until then nobody can have shown that there is any. */
 const expectedForMs = 250;
 /** A rest is so many times as long as the batch was, … */
-const restShare = 2;
+const restShare = 3;
 /** … but never longer: a batch that takes long mostly waits for the far side. */
-const restMaxMs = 10;
+const restMaxMs = 15;
 /** How often it is looked whether live delivery is done. */
 const pollMs = 1;
 /** A batch of the backlog waits so long for live delivery to be done: that may never be. */
 const waitMaxMs = 10;
 
-/** Leaves two thirds of the processor to live delivery while there is any, and lets it go first. */
+/** Leaves three quarters of the processor to live delivery while there is any, and lets it go first. */
 export interface GiveWay {
   /** A live batch goes out. */
   liveBegins(): void;

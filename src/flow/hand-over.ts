@@ -65,12 +65,18 @@ export async function deliverPart(run: Run): Promise<void> {
       const oldest = batch.entries[0];
       if (mayBeFarBehind && oldest !== undefined) {
         mayBeFarBehind = false;
-        if (await isLeftToBacklog(oldest, run)) {
-          gathering.close();
-          gathering = open();
-          position = part.position;
-          ahead.isBehind = hasMore(position, run);
-          continue;
+        // What comes until the split is durable stays in memory: live delivery begins with it.
+        const comes = log.reader(log.last);
+        try {
+          if (await isLeftToBacklog(oldest, run)) {
+            gathering.close();
+            gathering = open();
+            position = part.position;
+            ahead.isBehind = hasMore(position, run);
+            continue;
+          }
+        } finally {
+          comes.close();
         }
       }
       await underWay.add(batch);

@@ -42,15 +42,27 @@ function createBusySink(clock: SimClock) {
   return { sink, taken };
 }
 
-/** A lane that is `missed` readings behind, and the sink that it leads to, which has just come back. */
-async function openBehind(missed: number) {
+/**
+ * A lane that is `missed` readings behind, and the sink that it leads to, which has just come back;
+ * `whileSplitting` of them come while it becomes durable that those are a backlog.
+ */
+async function openBehind(missed: number, whileSplitting = 0) {
   const disk = new SimDisk();
+  const read = { furthest: 0 };
+  const part = disk.readPart.bind(disk);
+  disk.readPart = (path, offset, length) => {
+    read.furthest = Math.max(read.furthest, offset + length);
+    return part(path, offset, length);
+  };
   const opened = await openLog(disk);
   const { log, clock, cursors } = opened;
   for (let from = 0; from < missed; from += 1_000) await log.append(readingsOf(from, 1_000));
   const far = createBusySink(clock);
   const cursor = cursors.open('busy/readings', () => positionOf(0));
-  const place = openLane(cursor, log.last, cursors.save);
+  const place = openLane(cursor, log.last, async () => {
+    for (let n = 0; n < whileSplitting; n++) await log.append(readingsOf(missed + n, 1));
+    await cursors.save();
+  });
   const stopping = new AbortController();
   const running = deliver(
     {
@@ -69,7 +81,7 @@ async function openBehind(missed: number) {
   // What comes before it has seen how far behind it is was missed, too.
   await clock.settle();
   return {
-    ...{ log, clock, place },
+    ...{ log, clock, place, read },
     ...far,
     async stop() {
       stopping.abort(new Error('The test is over.'));
@@ -128,5 +140,16 @@ test('while nothing new comes a backlog drains in the largest batches', async ()
   await behind.clock.advance(3_200);
   expect(behind.place.waiting(behind.log.last)).toBe(0);
   expect(Math.max(...behind.taken.map(({ events }) => events.length))).toBe(2_000);
+  await behind.stop();
+});
+
+test('what comes while a backlog is set apart is delivered without going through the log for it', async () => {
+  const behind = await openBehind(40_000, 20);
+  const { log, clock, taken, read } = behind;
+  const isThere = () =>
+    taken.some(({ events }) => events.some((event) => numberOf(event as never) === 40_019));
+  for (let ms = 0; ms < 100 && !isThere(); ms++) await clock.advance(1);
+  expect(isThere()).toBe(true);
+  expect(read.furthest).toBeLessThan(log.bytes / 2);
   await behind.stop();
 });
