@@ -65,19 +65,13 @@ export async function deliverPart(run: Run): Promise<void> {
       const oldest = batch.entries[0];
       if (mayBeFarBehind && oldest !== undefined) {
         mayBeFarBehind = false;
-        // What comes until the split is durable stays in memory: live delivery begins with it.
-        const comes = log.reader(log.last);
-        try {
-          if (await isLeftToBacklog(oldest, run)) {
-            gathering.close();
-            gathering = open();
-            position = part.position;
-            ahead.isBehind = hasMore(position, run);
-            continue;
-          }
-        } finally {
-          comes.close();
-        }
+        const goOnBehind = (): void => {
+          gathering.close();
+          gathering = open();
+          position = part.position;
+          ahead.isBehind = hasMore(position, run);
+        };
+        if (await isLeftToBacklog(oldest, run, goOnBehind)) continue;
       }
       await underWay.add(batch);
       position = batch.position;
@@ -99,11 +93,23 @@ const hasMore = (position: number, { parts, batchSize }: Run): boolean =>
   parts.log.last - position >= batchSize.events;
 
 /** Only when the far side is there again: until then more is missed. */
-async function isLeftToBacklog(oldest: Entry, run: Run): Promise<boolean> {
-  const { lane, parts } = run;
-  if (!isFarBehind(oldest, parts.log.last, lane.catchUp, parts.clock)) return false;
-  await run.connection();
-  return await lane.place.split(parts.log.last);
+async function isLeftToBacklog(
+  oldest: Entry,
+  { lane, parts, connection }: Run,
+  goOnBehind: () => void,
+): Promise<boolean> {
+  const { log, clock } = parts;
+  if (!isFarBehind(oldest, log.last, lane.catchUp, clock)) return false;
+  await connection();
+  // What comes until the split is durable stays in memory: live delivery begins with it.
+  const comes = log.reader(log.last);
+  try {
+    if (!(await lane.place.split(log.last))) return false;
+    goOnBehind();
+    return true;
+  } finally {
+    comes.close();
+  }
 }
 
 /** Batches that were handed over and are not settled; they are settled in their order. */
