@@ -12,7 +12,12 @@ import { pathToFileURL } from 'node:url';
 import { root, runScript, setUp } from './setup.mjs';
 
 // As in systemd/tidegate.service: V8 would else take what a large machine has to give.
-const heapLimits = ['--max-old-space-size=256', '--max-semi-space-size=4', '--single-threaded-gc'];
+const heapLimits = [
+  '--max-old-space-size=256',
+  '--max-semi-space-size=4',
+  '--single-threaded-gc',
+  '--v8-pool-size=1',
+];
 
 /** After a signal the devices get this long, and everything together that long. */
 const devicesStopMaxMs = 800;

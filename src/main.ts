@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-old-space-size=256 --max-semi-space-size=4 --single-threaded-gc
+#!/usr/bin/env -S node --max-old-space-size=256 --max-semi-space-size=4 --single-threaded-gc --v8-pool-size=1
 import { exitStatus } from './command/command.ts';
 import { runCommandLine } from './command/index.ts';
 import { GatewayError, messageOf } from './platform/errors.ts';

@@ -45,7 +45,12 @@ const lookEveryMs = 500;
 const drained = ['file', 'InfluxDB', 'InfluxDB, gzip', 'Mosquitto'];
 
 /** What the systemd unit starts it with. */
-const unitFlags = ['--max-old-space-size=256', '--max-semi-space-size=4', '--single-threaded-gc'];
+const unitFlags = [
+  '--max-old-space-size=256',
+  '--max-semi-space-size=4',
+  '--single-threaded-gc',
+  '--v8-pool-size=1',
+];
 
 interface Row {
   readonly name: string;

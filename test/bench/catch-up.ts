@@ -40,7 +40,12 @@ const drainMaxMs = 40_000;
 const rowOf = 100;
 const roundsDefault = 3;
 /** What the systemd unit starts it with. */
-const unitFlags = ['--max-old-space-size=256', '--max-semi-space-size=4', '--single-threaded-gc'];
+const unitFlags = [
+  '--max-old-space-size=256',
+  '--max-semi-space-size=4',
+  '--single-threaded-gc',
+  '--v8-pool-size=1',
+];
 
 type Print = (line: string) => void;
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));

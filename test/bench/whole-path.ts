@@ -16,7 +16,12 @@ import { startInfluxDb } from '../services/influxdb.ts';
 import type { Load, LoadResult } from './broker-load.ts';
 
 /** As in systemd/tidegate.service: V8 would else take what a large machine has to give. */
-const heapLimits = ['--max-old-space-size=256', '--max-semi-space-size=4', '--single-threaded-gc'];
+const heapLimits = [
+  '--max-old-space-size=256',
+  '--max-semi-space-size=4',
+  '--single-threaded-gc',
+  '--v8-pool-size=1',
+];
 const warmMs = 2_000;
 const measureMs = 10_000;
 const idleMs = 10_000;

@@ -109,7 +109,7 @@ function comparable(node: Document): Document {
       .filter(([name, value]) => name === 'right' || name === 'maybe' || !isZero(value))
       .map(([name, value]) => [
         name,
-        name === 'f' ? Math.fround(value as number) : comparable(value),
+        name === 'f' && typeof value === 'number' ? Math.fround(value) : comparable(value),
       ]),
   );
 }

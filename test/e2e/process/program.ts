@@ -25,6 +25,7 @@ export const nodeFlags = [
   '--max-old-space-size=256',
   '--max-semi-space-size=4',
   '--single-threaded-gc',
+  '--v8-pool-size=1',
 ];
 
 /** Starts `tidegate` (or `tidegate-fleet`) with these arguments, compiled from the sources. */
